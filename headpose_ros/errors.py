@@ -1,0 +1,15 @@
+"""Errors that a user can cause and mend: reported as one line, never as a traceback."""
+
+from __future__ import annotations
+
+
+class HeadposeError(Exception):
+    """Base of every expected failure of headpose_ros.
+
+    The message is one line that names what was wrong and what was expected. Command line programs
+    and nodes print it and leave with exit code 2; anything else that is raised is a defect.
+    """
+
+    def __str__(self) -> str:
+        """Return the message on a single line, whatever a wrapped library put into it."""
+        return ' '.join(super().__str__().split())

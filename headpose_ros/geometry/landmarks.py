@@ -1,0 +1,67 @@
+"""The iBUG-68 landmark scheme: indices, mirror table, drawing order.
+
+Points are pixels with centres at integers, x right and y down. "Left" and "right" in the group
+names are the person's own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+COUNT = 68
+SELLION = 27  # bridge of the nose: the origin of the REP-155 face frame
+OUTER_EYE_CORNERS = (36, 45)
+
+GROUPS: dict[str, range] = {
+    'jaw': range(17),
+    'right_brow': range(17, 22),
+    'left_brow': range(22, 27),
+    'nose_bridge': range(27, 31),
+    'nose_base': range(31, 36),
+    'right_eye': range(36, 42),
+    'left_eye': range(42, 48),
+    'outer_lips': range(48, 60),
+    'inner_lips': range(60, 68),
+}
+CLOSED_GROUPS = frozenset({'right_eye', 'left_eye', 'outer_lips', 'inner_lips'})
+
+_SWAPS = (
+    [(i, 16 - i) for i in range(8)]
+    + [(17 + i, 26 - i) for i in range(5)]
+    + [(31, 35), (32, 34)]
+    + [(36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)]
+    + [(48, 54), (49, 53), (50, 52), (55, 59), (56, 58)]
+    + [(60, 64), (61, 63), (65, 67)]
+)
+
+
+def _mirror_table() -> NDArray[np.intp]:
+    table = np.arange(COUNT)
+    for a, b in _SWAPS:
+        table[a], table[b] = b, a
+    return table
+
+
+#: (68,) index of each point's partner in the left-right mirrored image; an involution.
+MIRROR: NDArray[np.intp] = _mirror_table()
+
+
+def bounding_box(points: ArrayLike) -> NDArray[np.float64]:
+    """Return the (4,) box x, y, w, h in px around (N, 2) points."""
+    points = np.asarray(points, np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.concatenate([low, high - low])
+
+
+def eye_line_angle(points: ArrayLike) -> float:
+    """Return the clockwise in-plane angle in radians of the line through both eyes.
+
+    Args:
+        points: (68, 2) px.
+    """
+    points = np.asarray(points, np.float64)
+    right = points[list(GROUPS['right_eye'])].mean(axis=0)
+    left = points[list(GROUPS['left_eye'])].mean(axis=0)
+    dx, dy = left - right
+    return float(np.arctan2(dy, dx))
