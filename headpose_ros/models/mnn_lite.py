@@ -1,0 +1,127 @@
+"""`mnn_lite`: a small student of the MNN for robots without a GPU.
+
+The heads of MNN (pose, landmarks, visibility) on an inverted-residual trunk (Sandler et al.,
+CVPR 2018), with a top-down path to 32 x 32 landmark maps that are read out as expectations. The
+pose head sees the pooled features and the landmarks themselves: where the points lie says most
+about the pose, the features say the rest. 128 x 128 input, under 0.15 GMAC.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_from_6d
+
+
+def _conv_norm(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """1x1 expansion, 3x3 depthwise, 1x1 linear projection; identity sum where shapes allow.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        stride: Stride of the depthwise convolution.
+        expansion: Hidden channels over input channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.residual = stride == 1 and inputs == outputs
+        self.body = nn.Sequential(
+            _conv_norm(inputs, hidden, 1),
+            nn.Hardswish(inplace=True),
+            _conv_norm(hidden, hidden, 3, stride, groups=hidden),
+            nn.Hardswish(inplace=True),
+            _conv_norm(hidden, outputs, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        y = self.body(x)
+        return x + y if self.residual else y
+
+
+def _stage(inputs: int, outputs: int, depth: int, expansion: int) -> nn.Sequential:
+    first = InvertedResidual(inputs, outputs, 2, expansion)
+    rest = (InvertedResidual(outputs, outputs, 1, expansion) for _ in range(depth - 1))
+    return nn.Sequential(first, *rest)
+
+
+class TopDown(nn.Module):
+    """Add a coarser map, up-sampled twice, to a lateral projection of a finer one.
+
+    Args:
+        lateral: Channels of the finer map.
+        width: Channels of the coarser map and of the result.
+    """
+
+    def __init__(self, lateral: int, width: int) -> None:
+        super().__init__()
+        self.project = _conv_norm(lateral, width, 1)
+        self.mix = InvertedResidual(width, width, 1, 2)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Map (B, width, h, w) and (B, lateral, 2h, 2w) to (B, width, 2h, 2w)."""
+        up = functional.interpolate(coarse, scale_factor=2.0, mode='nearest')
+        return self.mix(up + self.project(fine))
+
+
+class MnnLite(nn.Module):
+    """The `mnn_lite` network.
+
+    Args:
+        landmarks: Number of landmarks N.
+    """
+
+    def __init__(self, landmarks: int = 68) -> None:
+        super().__init__()
+        width, deep = 64, 160
+        self.stem = nn.Sequential(_conv_norm(3, 16, 3, 2), nn.Hardswish(inplace=True))
+        self.stage4 = _stage(16, 32, 2, 4)
+        self.stage8 = _stage(32, 64, 3, 4)
+        self.stage16 = _stage(64, 96, 3, 4)
+        self.stage32 = _stage(96, deep, 2, 4)
+        self.top = _conv_norm(deep, width, 1)
+        self.down16 = TopDown(96, width)
+        self.down8 = TopDown(64, width)
+        self.down4 = TopDown(32, width)
+        self.maps = nn.Conv2d(width, landmarks, 1)
+        self.visibility = nn.Linear(deep, landmarks)
+        self.pose = nn.Sequential(
+            nn.Linear(deep + 2 * landmarks, 128), nn.Hardswish(), nn.Linear(128, 6)
+        )
+
+    def forward(self, crops: Tensor) -> FaceOutputs:
+        """Predict pose, landmarks and visibility.
+
+        Args:
+            crops: (B, 3, 128, 128) RGB, normalised as the registry says.
+
+        Returns:
+            Rotation (B, 3, 3), points (B, N, 2), maps (B, N, 32, 32), visibility (B, N) logits.
+        """
+        fine = self.stage4(self.stem(crops))
+        middle = self.stage8(fine)
+        coarse = self.stage16(middle)
+        deepest = self.stage32(coarse)
+        features = self.down4(self.down8(self.down16(self.top(deepest), coarse), middle), fine)
+        # The read-out in float32: the exponentials of half precision cost half a pixel.
+        log_maps = (
+            self.maps(features).float().flatten(2).log_softmax(2).unflatten(2, features.shape[2:])
+        )
+        points = expected_points(log_maps)
+        pooled = deepest.mean(dim=(2, 3))
+        centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0
+        raw = self.pose(torch.cat([pooled, centred], dim=1)).float()
+        return FaceOutputs(rotation_from_6d(raw), points, log_maps, self.visibility(pooled))

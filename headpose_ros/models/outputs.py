@@ -1,0 +1,89 @@
+"""What every network gives, and how raw outputs become rotations and points."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class FaceOutputs(NamedTuple):
+    """Outputs of one forward pass over B crops with N landmarks.
+
+    Attributes:
+        rotation: (B, 3, 3) camera-aligned rotation of the head in the crop (see
+            `geometry.rotations`), or None for a network without a pose head.
+        points: (B, N, 2) landmarks in the crop, x and y in [0, 1]: pixel p of a crop of S pixels
+            lies at (p + 0.5) / S. None for a network without landmarks.
+        log_maps: (B, N, h, w) log-probability of each landmark over the map's cells, or None.
+        visibility: (B, N) logit of each landmark being seen, or None.
+    """
+
+    rotation: Tensor | None
+    points: Tensor | None
+    log_maps: Tensor | None
+    visibility: Tensor | None
+
+
+def rotation_from_6d(raw: Tensor) -> Tensor:
+    """Orthonormalise two 3-vectors into rotations (Zhou et al., CVPR 2019, section 4.2).
+
+    Args:
+        raw: (B, 6) first two columns, any scale.
+
+    Returns:
+        (B, 3, 3) rotations.
+    """
+    first = torch.nn.functional.normalize(raw[:, :3], dim=1)
+    rest = raw[:, 3:] - (first * raw[:, 3:]).sum(dim=1, keepdim=True) * first
+    second = torch.nn.functional.normalize(rest, dim=1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=2)
+
+
+def rotation_from_mnn_euler(angles: Tensor) -> Tensor:
+    """Turn (B, 3) pitch, yaw, roll in radians into rotations `Ry(-yaw) Rx(-pitch) Rz(roll)`.
+
+    The differentiable twin of `geometry.rotations.matrix_from_mnn_euler`.
+    """
+    (cp, cy, cr), (sp, sy, sr) = angles.cos().unbind(1), angles.sin().unbind(1)
+    rows = [
+        torch.stack([cy * cr + sy * sp * sr, -cy * sr + sy * sp * cr, -sy * cp], dim=1),
+        torch.stack([cp * sr, cp * cr, sp], dim=1),
+        torch.stack([sy * cr - cy * sp * sr, -sy * sr - cy * sp * cr, cy * cp], dim=1),
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def cell_centers(count: int, like: Tensor) -> Tensor:
+    """Return the (count,) centres in [0, 1] of equal cells, on `like`'s device and dtype."""
+    return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+
+
+def expected_points(log_maps: Tensor) -> Tensor:
+    """Read landmarks off maps as expectations (integral regression, Sun et al., ECCV 2018).
+
+    Args:
+        log_maps: (B, N, h, w) log-probabilities, each map summing to one in probability.
+
+    Returns:
+        (B, N, 2) x and y in [0, 1].
+    """
+    maps = log_maps.exp()
+    x = (maps.sum(dim=2) * cell_centers(maps.shape[3], maps)).sum(dim=2)
+    y = (maps.sum(dim=3) * cell_centers(maps.shape[2], maps)).sum(dim=2)
+    return torch.stack([x, y], dim=2)
+
+
+def mass_near(log_maps: Tensor, points: Tensor, radius: float = 2.0) -> Tensor:
+    """Return (B, N): the probability within `radius` cells of each point, along both axes.
+
+    A sharp map puts nearly all its mass there, a torn or flat one little: the landmark's
+    confidence, in [0, 1].
+    """
+    maps = log_maps.exp()
+    height, width = maps.shape[2:]
+    near_x = (points[:, :, :1] - cell_centers(width, maps)).abs() * width <= radius
+    near_y = (points[:, :, 1:] - cell_centers(height, maps)).abs() * height <= radius
+    window = near_y[:, :, :, None] & near_x[:, :, None, :]
+    return (maps * window).sum(dim=(2, 3))

@@ -1,0 +1,121 @@
+"""Load trained weights: safetensors with a card beside them, checked before use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from headpose_ros.errors import HeadposeError
+from headpose_ros.models.registry import MODELS, ModelSpec
+
+#: Where the released weights lie: `<model>.safetensors` and its card `<model>.json`.
+FOLDER = Path(__file__).with_name('weights')
+
+
+class WeightsError(HeadposeError):
+    """Weights are missing, damaged, or of another network."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A trained network in evaluation mode.
+
+    Attributes:
+        spec: How to feed it.
+        network: Maps float32 (B, 3, S, S) to `FaceOutputs`.
+        card: Data, licence, command, metrics, sha256; empty for a file without a card.
+    """
+
+    spec: ModelSpec
+    network: nn.Module
+    card: dict[str, Any]
+
+
+def load_model(name_or_path: str) -> LoadedModel:
+    """Build a registered network and load its weights, on the CPU.
+
+    Args:
+        name_or_path: `mnn_lite`, ..., or the path of a `.safetensors` file.
+
+    Raises:
+        WeightsError: The weights are missing, damaged, or of another network.
+    """
+    path = _path(name_or_path)
+    card = _read_card(path)
+    if card and card['sha256'] != sha256(path):
+        raise WeightsError(
+            f'{path} is damaged: its sha256 differs from the one in its card; fetch it again'
+        )
+    name, state = _read_tensors(path)
+    spec = MODELS[name]
+    network = spec.build()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(
+            f'{path} does not fit the network {name}: expected weights exported by this version '
+            f'of headpose_ros'
+        ) from error
+    return LoadedModel(spec, network.eval().requires_grad_(False), card)
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def released() -> tuple[str, ...]:
+    """Return the names of the models whose weights ship with this package."""
+    return tuple(sorted(path.stem for path in FOLDER.glob('*.safetensors')))
+
+
+def _path(name_or_path: str) -> Path:
+    if name_or_path.endswith('.safetensors'):
+        path = Path(name_or_path).expanduser()
+        if not path.is_file():
+            raise WeightsError(f'no weights at {path}')
+        return path
+    path = FOLDER / f'{name_or_path}.safetensors'
+    if not path.is_file():
+        raise WeightsError(
+            f'no weights for model {name_or_path!r}: released are {", ".join(released())}; '
+            'or give the path of a .safetensors file'
+        )
+    return path
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    card = path.with_suffix('.json')
+    if not card.is_file():
+        return {}
+    try:
+        content = json.loads(card.read_text(encoding='utf-8'))
+        if not isinstance(content['sha256'], str):
+            raise TypeError('sha256 is not a text')
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f'the card {card} is not JSON with a sha256: {error}') from error
+    return content
+
+
+def _read_tensors(path: Path) -> tuple[str, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework='pt') as file:
+            name = (file.metadata() or {}).get('model', '')
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f'{path} is not a safetensors file: {error}') from error
+    if name not in MODELS:
+        raise WeightsError(
+            f'{path} is for the model {name!r}, expected one of {", ".join(MODELS)}; '
+            'export weights with headpose-train export'
+        )
+    # Half precision on disk, single in use.
+    return name, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
