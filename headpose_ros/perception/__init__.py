@@ -1,0 +1,1 @@
+"""Image in, faces out: sources, detection, crops, inference, tracking. No ROS."""

