@@ -1,0 +1,71 @@
+# Set-up on a machine without ROS: everything lands in .venv, nothing is installed outside of it.
+# (With a sourced ROS 2 distribution use colcon build instead.)
+
+PYTHON ?= python3
+OUT ?= out
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+
+# What the installed package is made from: a change in any of it installs again, else nothing does.
+SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constraints.txt README.md) \
+  $(shell find headpose_ros msg launch config scripts cmake compat resource -type f \
+    -not -path '*/__pycache__/*')
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types clean
+
+help:  ## show this list
+	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
+	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=video, image or device)
+	$(BIN)/headpose demo --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
+
+test: $(VENV)/.tested-with  ## run every test, those of the training workspace too
+	$(BIN)/python -m pytest test $(PYTEST_ARGS)
+	$(BIN)/python -m pytest training/tests $(PYTEST_ARGS)
+
+lint: $(VENV)/.tested-with  ## style: ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.tested-with  ## static types: mypy
+	$(BIN)/mypy
+
+clean:  ## delete everything that these targets and colcon made here
+	rm -rf $(VENV) build install log dist "$(OUT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The checks come first, each with the one line that helps, as a fresh machine lacks some of these.
+need = { echo "headpose_ros: $(1)" >&2; exit 2; }
+$(VENV)/.created:
+	@command -v "$(PYTHON)" >/dev/null || \
+	  $(call need,no $(PYTHON) on PATH. On Debian or Ubuntu: apt install python3 python3-venv python3-dev)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  $(call need,Python 3.10 or newer is needed and $(PYTHON) is older. Choose another: make PYTHON=python3.11 ...)
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	  $(call need,$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv)
+	@"$(PYTHON)" -c 'import os, sys, sysconfig as s; \
+	  sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))' || \
+	  $(call need,the headers of $(PYTHON) are missing. On Debian or Ubuntu: apt install python3-dev)
+	@command -v "$${CXX:-c++}" >/dev/null || \
+	  $(call need,no C++ compiler on PATH. On Debian or Ubuntu: apt install g++)
+	@command -v cmake >/dev/null || \
+	  $(call need,no cmake on PATH. On Debian or Ubuntu: apt install cmake)
+	@test -z "$$AMENT_PREFIX_PATH" || \
+	  $(call need,a ROS 2 environment is sourced in this shell. Use colcon build or a shell without it)
+	"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+# Several GB and a few minutes the first time: torch comes with its CUDA libraries.
+$(VENV)/.installed: $(VENV)/.created $(SOURCES)
+	$(PIP) '.[demo]'
+	@touch $@
+
+# By name, not by path: the package of the line above satisfies it, and only the extra's own
+# requirements are installed. training is editable, so that its tests see the sources.
+$(VENV)/.tested-with: $(VENV)/.installed training/pyproject.toml
+	$(PIP) 'headpose-ros[test]'
+	$(PIP) -e './training[test]'
+	@touch $@
