@@ -1,0 +1,1 @@
+"""The ROS nodes: thin classes that connect topics to the core."""

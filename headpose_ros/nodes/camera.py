@@ -1,0 +1,283 @@
+"""Camera node: publishes a video, a device, an image or a folder of images as a ROS camera."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from headpose_ros.nodes.runner import run
+from headpose_ros.perception.sources import Bgr, SourceError, fit
+from headpose_ros.perception.virtual_camera import open_stream
+from headpose_ros.ros import qos
+from headpose_ros.ros.calibration import (
+    CalibrationError,
+    load_calibration,
+    pinhole,
+    scaled,
+    uncalibrated,
+)
+from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
+
+_MAX_SIDE = 16384
+_WARNING_PERIOD = 5.0
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """Parameters of the camera node."""
+
+    source: str = parameter(
+        '/dev/video0',
+        "Video file, image, folder of images, /dev/videoN, N, or 'astronaut' for a photograph.",
+        read_only=True,
+    )
+    rate: float = parameter(
+        0.0,
+        "Frames per second; 0 for the source's own.",
+        minimum=0.0,
+        maximum=1000.0,
+        unit='Hz',
+        read_only=True,
+    )
+    loop: bool = parameter(True, 'Start again at the end of the source.')
+    frame_id: str = parameter(
+        'camera_optical_frame', 'Frame of the messages: x right, y down, z ahead.', read_only=True
+    )
+    width: int = parameter(
+        0,
+        "Image width; 0 for the source's own.",
+        minimum=0,
+        maximum=_MAX_SIDE,
+        unit='px',
+        read_only=True,
+    )
+    height: int = parameter(
+        0,
+        "Image height; 0 for the source's own.",
+        minimum=0,
+        maximum=_MAX_SIDE,
+        unit='px',
+        read_only=True,
+    )
+    calibration: str = parameter(
+        '', 'Calibration file of camera_info_manager; empty for none.', read_only=True
+    )
+    horizontal_fov: float = parameter(
+        0.0,
+        'Full horizontal field of view of an ideal camera; 0 for unknown.',
+        minimum=0.0,
+        maximum=3.1,
+        unit='rad',
+        read_only=True,
+    )
+    move_still: bool = parameter(
+        True, 'Pan, zoom and roll a single image in front of a virtual camera.', read_only=True
+    )
+    reliability: str = parameter(
+        'best_effort', 'Reliability of both topics.', choices=qos.RELIABILITIES, read_only=True
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse two calibrations at once."""
+        if self.calibration and self.horizontal_fov:
+            raise ParameterProblem(
+                'parameters calibration and horizontal_fov are both set: expected at most one'
+            )
+
+
+class CameraNode(Node):
+    """Publishes `camera/image_raw` (bgr8) and `camera/camera_info` with equal stamps.
+
+    Stamps are the node clock's time of capture. Files are paced by a timer; a live device is read
+    in a thread of its own, so that what is published is always its newest frame.
+    """
+
+    def __init__(self, *, on_finished: Callable[[], None] | None = None, **options: Any) -> None:
+        """Open the source and start publishing.
+
+        Args:
+            on_finished: called once when the source has ended, for a device from its thread.
+            options: passed to rclpy's Node.
+
+        Raises:
+            SourceError: the source cannot be opened or has no frames.
+            CalibrationError: the calibration cannot be read or is for another aspect ratio.
+            ParameterProblem: a parameter is refused.
+        """
+        super().__init__('camera', **options)
+        self.finished = False
+        self._on_finished = on_finished
+        self._config = declare(self, CameraConfig)
+        self._calibration = self._load_calibration()
+        self._infos: dict[tuple[int, int], CameraInfo] = {}
+        self._source = open_stream(
+            self._config.source,
+            width=self._config.width,
+            height=self._config.height,
+            fps=self._config.rate,
+            move_still=self._config.move_still,
+        )
+        self._first: Bgr | None = self._read_first()
+        profile = qos.from_name(self._config.reliability)
+        self._images = self.create_publisher(Image, 'camera/image_raw', profile)
+        self._camera_infos = self.create_publisher(CameraInfo, 'camera/camera_info', profile)
+        follow(self, self._config, self._apply)
+        self._closing = threading.Event()
+        self._start()
+
+    def destroy_node(self) -> None:
+        """Stop reading and free the source, then destroy the node."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+        # A device that still waits for a frame must not lose its buffers under the wait.
+        if self._thread is None or not self._thread.is_alive():
+            self._source.close()
+        super().destroy_node()
+
+    def _start(self) -> None:
+        """Start the timer or the thread that publishes."""
+        self._thread: threading.Thread | None = None
+        rate = self._config.rate or self._source.fps
+        self.get_logger().info(f'publishing {self._source.name} at {rate:g} Hz')
+        if self._source.is_live:
+            self._thread = threading.Thread(target=self._follow_device, daemon=True)
+            self._thread.start()
+            return
+        # Steady: playback neither stands still without /clock nor jumps with the system time.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(1.0 / rate, self._play_next, clock=clock)
+
+    def _apply(self, config: CameraConfig) -> None:
+        """Take over parameters that were changed."""
+        self._config = config
+
+    def _load_calibration(self) -> CameraInfo | None:
+        """Return the calibration that the parameters name, at its own size."""
+        path = self._config.calibration
+        return load_calibration(path) if path else None
+
+    def _read_first(self) -> Bgr:
+        """Return the first frame; what is wrong with source or calibration shows here."""
+        frame = self._source.read()
+        if frame is None:
+            raise SourceError(f'no frames in {self._source.name}')
+        image = fit(frame, self._config.width, self._config.height)
+        self._camera_info(image.shape[1], image.shape[0])
+        return frame
+
+    def _play_next(self) -> None:
+        """Publish the next frame of a file or folder."""
+        frame = self._next_frame()
+        if frame is not None:
+            self._publish(frame, self.get_clock().now())
+            return
+        self._timer.cancel()
+        self._finish('end of')
+
+    def _next_frame(self) -> Bgr | None:
+        """Return the next frame, from the start again if the source loops."""
+        first, self._first = self._first, None
+        if first is not None:
+            return first
+        frame = self._source.read()
+        if frame is None and self._config.loop:
+            self._source.rewind()
+            frame = self._source.read()
+        return frame
+
+    def _follow_device(self) -> None:
+        """Publish each new frame of a device, or as many as `rate` allows, until closed."""
+        pace = _Pace(self._config.rate)
+        while not self._closing.is_set():
+            frame = self._source.read()
+            stamp = self.get_clock().now()
+            if frame is None:
+                self._finish('no more frames from')
+                return
+            if pace.due(time.monotonic()):
+                self._publish_if_open(frame, stamp)
+
+    def _publish_if_open(self, frame: Bgr, stamp: Time) -> None:
+        """Publish from the thread; a shutdown that happens meanwhile is no error."""
+        try:
+            self._publish(frame, stamp)
+        except Exception:
+            if self.context.ok() and not self._closing.is_set():
+                raise
+            self._closing.set()
+
+    def _publish(self, frame: Bgr, stamp: Time) -> None:
+        """Publish one frame with its camera_info; one of a wrong shape is dropped."""
+        header = Header(stamp=stamp.to_msg(), frame_id=self._config.frame_id)
+        try:
+            image = fit(frame, self._config.width, self._config.height)
+            info = self._camera_info(image.shape[1], image.shape[0])
+        except (SourceError, CalibrationError) as error:
+            self.get_logger().warning(
+                f'frame dropped: {error}', throttle_duration_sec=_WARNING_PERIOD
+            )
+            return
+        info.header = header
+        self._images.publish(encode_bgr(image, header))
+        self._camera_infos.publish(info)
+
+    def _camera_info(self, width: int, height: int) -> CameraInfo:
+        """Return the camera_info for an image size; its header is left to the caller."""
+        if (width, height) not in self._infos:
+            self._infos[width, height] = self._make_camera_info(width, height)
+        return self._infos[width, height]
+
+    def _make_camera_info(self, width: int, height: int) -> CameraInfo:
+        """Return a new camera_info from the calibration, the field of view or neither."""
+        if self._calibration is not None:
+            return scaled(self._calibration, width, height)
+        if self._config.horizontal_fov:
+            return pinhole(width, height, self._config.horizontal_fov)
+        return uncalibrated(width, height)
+
+    def _finish(self, why: str) -> None:
+        """Say once that nothing more comes."""
+        self.finished = True
+        self.get_logger().info(f'{why} {self._source.name}: nothing more is published')
+        if self._on_finished is not None:
+            self._on_finished()
+
+
+class _Pace:
+    """Picks frames so that no more than a wanted rate remains."""
+
+    def __init__(self, rate: float) -> None:
+        """Set the rate in Hz, 0 for every frame."""
+        self._period = 1.0 / rate if rate else 0.0
+        self._next = float('-inf')
+
+    def due(self, now: float) -> bool:
+        """Tell whether the frame that came at `now` (seconds, steady) is published."""
+        # A quarter of a period early is in time: a device of about the wanted rate loses nothing.
+        late = now - self._next
+        if late < -0.25 * self._period:
+            return False
+        # The beat is kept through jitter; after a gap it starts anew rather than catch up.
+        self._next = (now if late > self._period else self._next) + self._period
+        return True
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the camera node and return its exit code."""
+    return run(CameraNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Everything that knows ROS: messages, QoS profiles, parameters, calibration files."""

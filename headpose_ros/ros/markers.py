@@ -1,0 +1,96 @@
+"""Faces as RViz markers: axes, landmarks, a label. Nothing stale stays on the screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point, Vector3
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from headpose_ros.ros.messages import LocatedFace, pose_message
+
+_LIFETIME = Duration(nanosec=500_000_000)
+_AXIS_LENGTH = 0.12  # metres: longer than the nose, so that x shows
+_AXIS_WIDTH = 0.006
+_POINT_SIZE = 0.004
+_TEXT_SIZE = 0.03
+_RGB = ((1.0, 0.0, 0.0), (0.0, 0.8, 0.0), (0.2, 0.4, 1.0))
+_SEEN, _HIDDEN = (0.4, 1.0, 0.4), (1.0, 0.3, 0.3)
+
+
+class FaceMarkers:
+    """Makes marker arrays, and remembers which faces RViz shows to delete them in time."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, int] = {}
+
+    def message(self, header: Any, faces: list[LocatedFace]) -> MarkerArray:
+        """Return the markers of one image; only faces with a known place have some."""
+        placed = {located.face.id: located for located in faces if located.position is not None}
+        gone = [self._shown.pop(name) for name in list(self._shown) if name not in placed]
+        array = MarkerArray()
+        for number in gone:
+            array.markers += [_deletion(header, kind, number) for kind in _KINDS]
+        for name, located in placed.items():
+            number = self._shown.setdefault(name, int(name[1:]))
+            array.markers += [make(header, number, located) for make in _KINDS.values()]
+        return array
+
+
+def _marker(header: Any, kind: str, number: int, shape: int, located: LocatedFace) -> Marker:
+    return Marker(
+        header=header,
+        ns=kind,
+        id=number,
+        type=shape,
+        action=Marker.ADD,
+        pose=pose_message(located),
+        lifetime=_LIFETIME,
+        color=_color((1.0, 1.0, 1.0)),
+    )
+
+
+def _deletion(header: Any, kind: str, number: int) -> Marker:
+    return Marker(header=header, ns=kind, id=number, action=Marker.DELETE)
+
+
+def _axes(header: Any, number: int, located: LocatedFace) -> Marker:
+    marker = _marker(header, 'axes', number, Marker.LINE_LIST, located)
+    marker.scale = Vector3(x=_AXIS_WIDTH, y=0.0, z=0.0)
+    for axis, rgb in enumerate(_RGB):
+        tip = [0.0, 0.0, 0.0]
+        tip[axis] = _AXIS_LENGTH
+        marker.points += [Point(), Point(x=tip[0], y=tip[1], z=tip[2])]
+        marker.colors += [_color(rgb)] * 2
+    return marker
+
+
+def _landmarks(header: Any, number: int, located: LocatedFace) -> Marker:
+    marker = _marker(header, 'landmarks', number, Marker.SPHERE_LIST, located)
+    marker.scale = Vector3(x=_POINT_SIZE, y=_POINT_SIZE, z=_POINT_SIZE)
+    points = np.zeros((0, 3)) if located.face_points is None else located.face_points
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
+    marker.colors = [_color(_SEEN if v > 0.5 else _HIDDEN) for v in located.face.visibility]
+    return marker
+
+
+def _label(header: Any, number: int, located: LocatedFace) -> Marker:
+    marker = _marker(header, 'label', number, Marker.TEXT_VIEW_FACING, located)
+    pitch, yaw, roll = np.degrees(located.face.pitch_yaw_roll)
+    marker.text = f'{located.face.id}  yaw {yaw:+.0f}  pitch {pitch:+.0f}  roll {roll:+.0f}'
+    marker.scale = Vector3(x=0.0, y=0.0, z=_TEXT_SIZE)
+    up = located.face.rotation[:, 2] * _AXIS_LENGTH * 1.2
+    marker.pose.position.x += float(up[0])
+    marker.pose.position.y += float(up[1])
+    marker.pose.position.z += float(up[2])
+    return marker
+
+
+def _color(rgb: tuple[float, float, float]) -> ColorRGBA:
+    return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
+
+
+_KINDS = {'axes': _axes, 'landmarks': _landmarks, 'label': _label}

@@ -1,0 +1,47 @@
+"""The QoS profiles of headpose_ros, each with one reason to exist."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from headpose_ros.errors import HeadposeError
+
+RELIABILITIES = ('best_effort', 'reliable')
+"""Values of a reliability parameter, accepted by `from_name`."""
+
+
+def sensor_data(depth: int = 1) -> QoSProfile:
+    """Return the profile of camera input: the newest message counts, a lost one is not repeated."""
+    return _profile(ReliabilityPolicy.BEST_EFFORT, depth)
+
+
+def reliable(depth: int = 10) -> QoSProfile:
+    """Return the profile of results: every message arrives, up to `depth` wait for a reader."""
+    return _profile(ReliabilityPolicy.RELIABLE, depth)
+
+
+def latched() -> QoSProfile:
+    """Return the profile of a value that late subscribers get too: reliable, the last is kept."""
+    return _profile(ReliabilityPolicy.RELIABLE, 1, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def from_name(name: str, depth: int = 1) -> QoSProfile:
+    """Return the profile for a reliability parameter.
+
+    Raises:
+        HeadposeError: the name is not one of RELIABILITIES.
+    """
+    if name not in RELIABILITIES:
+        raise HeadposeError(f'unknown reliability {name!r}: expected {" or ".join(RELIABILITIES)}')
+    return reliable(depth) if name == 'reliable' else sensor_data(depth)
+
+
+def _profile(
+    reliability: ReliabilityPolicy,
+    depth: int,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    """Return a keep-last profile."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+    )
