@@ -1,0 +1,237 @@
+"""The `headpose` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from headpose_ros.errors import HeadposeError
+
+EXIT_ERROR = 2
+_DEMO_SECONDS = 12.0
+_DEMO_FOV = 1.0  # radians: the field of view that the demonstration's virtual camera is given
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one subcommand.
+
+    Returns:
+        Exit code: 0, or 2 after an error that was printed as one line.
+    """
+    parser = _parser()
+    options, ros_arguments = parser.parse_known_args(args)
+    if ros_arguments and ros_arguments[0] != '--ros-args':
+        parser.error(f'unknown arguments: {" ".join(ros_arguments)}')
+    command: Callable[..., int] = options.command
+    try:
+        return command(options, ros_arguments)
+    except HeadposeError as error:
+        print(f'headpose: error: {error}', file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='headpose', description='Head poses and facial landmarks, with or without ROS 2.'
+    )
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    for add in (_add_run, _add_image, _add_demo, _add_models, _add_params):
+        add(commands)
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--model', default='mnn_lite', help='network or .safetensors file (%(default)s)'
+    )
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (%(default)s)')
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'run',
+        help='pose node, and a camera node for --source, in one process',
+        description='Starts what pose.launch.py starts, without the launch system. Further ROS '
+        'arguments follow --ros-args.',
+        epilog='headpose run --source /dev/video0;  headpose run --ros-args -r '
+        'camera/image_raw:=/front/image_raw -p pose:max_faces:=2',
+    )
+    _add_model_options(parser)
+    parser.add_argument('--source', default='', help='video, image, folder or device; empty: none')
+    parser.add_argument('--params-file', type=Path, help='YAML with parameters of both nodes')
+    parser.add_argument('--namespace', default='', help='namespace of both nodes')
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
+    from headpose_ros.nodes.camera import CameraNode
+    from headpose_ros.nodes.pose import PoseNode
+    from headpose_ros.nodes.runner import run
+    from headpose_ros.ros.share import share_file
+
+    file = options.params_file or share_file('config/pose.yaml')
+    words = ['--params-file', str(file), '-p', f'pose:model:={json.dumps(options.model)}']
+    words += ['-p', f'pose:device:={json.dumps(options.device)}']
+    if options.source:
+        words += ['-p', f'camera:source:={json.dumps(options.source)}']
+    if options.namespace:
+        words += ['-r', f'__ns:=/{options.namespace.strip("/")}']
+    nodes = [PoseNode, CameraNode] if options.source else [PoseNode]
+    return run(lambda: [node() for node in nodes], ['--ros-args', *words, *ros_arguments[1:]])
+
+
+def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser('image', help='analyse image files, without ROS')
+    parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
+    _add_model_options(parser)
+    parser.add_argument('--json', action='store_true', help='print one JSON object per file')
+    parser.add_argument('--draw', type=Path, metavar='DIR', help='write annotated copies there')
+    parser.set_defaults(command=_image)
+
+
+def _image(options: argparse.Namespace, _: list[str]) -> int:
+    import headpose_ros
+    from headpose_ros.perception.sources import SourceError, read_image
+
+    analyze = headpose_ros.load(options.model, options.device)
+    code = 0
+    for file in options.files:
+        try:
+            image = read_image(file)
+        except SourceError as error:  # the other files are still worth an answer
+            print(f'headpose: error: {error}', file=sys.stderr)
+            code = EXIT_ERROR
+            continue
+        faces = analyze(image)
+        if options.json:
+            print(json.dumps({'file': str(file), 'faces': [face.as_dict() for face in faces]}))
+        else:
+            _print_faces(file, faces)
+        if options.draw:
+            _draw(options.draw, file, image, faces)
+    return code
+
+
+def _print_faces(file, faces) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=str(file))
+    for name in ('face', 'yaw °', 'pitch °', 'roll °', 'box px', 'confidence'):
+        table.add_column(name, justify='right')
+    for face in (face.as_dict() for face in faces):
+        angles = [f'{face[f"{name}_deg"]:+.1f}' for name in ('yaw', 'pitch', 'roll')]
+        box = ' '.join(f'{value:.0f}' for value in face['box'])
+        table.add_row(face['id'], *angles, box, f'{face["confidence"]:.2f}')
+    Console().print(table)
+
+
+def _draw(folder, file, image, faces) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    import cv2
+
+    from headpose_ros.perception.draw import draw_faces
+
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / f'{file.stem}_faces.png'), draw_faces(image, faces))
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'demo',
+        help='real topics for a while; leaves video, contact sheet, MCAP and numbers',
+        description='Runs camera and pose node over real ROS 2 topics and records them.',
+    )
+    _add_model_options(parser)
+    parser.add_argument('--out', type=Path, default=Path('out'), help='folder (%(default)s)')
+    parser.add_argument(
+        '--source',
+        default='',
+        help='video, image, folder or device; without one a photograph of an astronaut moves in '
+        'front of a virtual camera',
+    )
+    parser.add_argument(
+        '--duration', type=float, help='seconds; default: 12, or all of a video; 0: no limit'
+    )
+    parser.set_defaults(command=_demo)
+
+
+def _demo(options: argparse.Namespace, _: list[str]) -> int:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    try:
+        from headpose_ros.demo.session import DemoOptions, run_demo
+    except ModuleNotFoundError as error:
+        raise HeadposeError(
+            f'the demonstration needs the package {error.name}: pip install headpose-ros[demo]'
+        ) from error
+    from headpose_ros.perception.sources import ASTRONAUT
+
+    source = options.source or ASTRONAUT
+    duration = _demo_duration(source) if options.duration is None else options.duration
+    fov = _DEMO_FOV if source == ASTRONAUT else 0.0
+    run_demo(DemoOptions(options.out, source, duration, options.model, options.device, fov))
+    return 0
+
+
+def _demo_duration(source: str) -> float:
+    """Return 0 for what ends by itself: a video or a folder; else some seconds."""
+    from headpose_ros.perception.sources import IMAGE_EXTENSIONS
+
+    path = Path(source)
+    is_video = path.is_file() and path.suffix.lower() not in IMAGE_EXTENSIONS
+    return 0.0 if is_video or path.is_dir() else _DEMO_SECONDS
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser('models', help='list the released weights')
+    parser.set_defaults(command=_models)
+
+
+def _models(options: argparse.Namespace, _: list[str]) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from headpose_ros.models.weights import load_model, released
+
+    table = Table()
+    for name in ('model', 'input px', 'landmarks', 'MB', 'terms of the weights', 'paper'):
+        table.add_column(name)
+    for name in released():
+        model = load_model(name)
+        size = f'{model.card["bytes"] / 1e6:.1f}'
+        spec = model.spec
+        table.add_row(
+            name, str(spec.input_size), str(spec.landmarks), size, model.card['license'], spec.paper
+        )
+    Console().print(table)
+    return 0
+
+
+def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser('params', help='print the parameters of the nodes as YAML')
+    parser.add_argument('--markdown', action='store_true', help='print tables instead')
+    parser.set_defaults(command=_params)
+
+
+def _params(options: argparse.Namespace, _: list[str]) -> int:
+    from headpose_ros.nodes.camera import CameraConfig
+    from headpose_ros.nodes.pose import PoseConfig
+    from headpose_ros.ros.parameters import to_markdown, to_yaml
+
+    nodes = {'camera': CameraConfig, 'pose': PoseConfig}
+    for name, config in nodes.items():
+        if options.markdown:
+            print(f'## {name} node\n\n{to_markdown(config)}')
+        else:
+            print(to_yaml(config, f'/**/{name}'))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The demonstration: camera node, pose node and a recorder, and what they leave in a folder."""
