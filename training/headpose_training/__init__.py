@@ -1,0 +1,1 @@
+"""Training, synthesis and judgement of the networks in `headpose_ros.models`."""

@@ -1,0 +1,191 @@
+"""Augmentation: from a labelled face to a training crop with labels that still hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from headpose_ros.geometry.crop import CropWindow, apply_affine
+from headpose_ros.geometry.landmarks import MIRROR
+from headpose_ros.geometry.rotations import in_plane, mirrored
+from headpose_ros.perception.crop import cut as cut_pixels
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from headpose_training.data.samples import LabelledFace
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One network input with its labels.
+
+    Attributes:
+        image: uint8 (S, S, 3) BGR.
+        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`.
+        rotation: (3, 3) camera-aligned rotation of the head in the crop.
+        visible: (68,) bool: inside the crop and not behind an occluder. Self-occlusion is added
+            by the dataset, which knows the head model.
+    """
+
+    image: Image
+    points: NDArray[np.float64]
+    rotation: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes; each probability is per crop.
+
+    Attributes:
+        roll_deg: Largest in-plane turn, degrees, either way.
+        scale: Largest change of the crop's side, as a factor either way.
+        shift: Largest shift of the crop over its side, either way.
+        mirror: Probability of a left-right mirror.
+        color: Probability of a change of gain, offset, gamma and saturation.
+        gray: Probability of a grey picture.
+        blur: Probability of Gaussian or motion blur.
+        low_resolution: Probability of down- and up-sampling by 2 to 6.
+        noise: Probability of sensor noise.
+        jpeg: Probability of JPEG compression at quality 15 to 70.
+        occlusion: Probability of an occluding rectangle over part of the face.
+    """
+
+    roll_deg: float = 45.0
+    scale: float = 1.25
+    shift: float = 0.1
+    mirror: float = 0.5
+    color: float = 0.7
+    gray: float = 0.1
+    blur: float = 0.15
+    low_resolution: float = 0.15
+    noise: float = 0.15
+    jpeg: float = 0.2
+    occlusion: float = 0.25
+
+    def __call__(self, face: LabelledFace, size: int, rng: Generator) -> Crop:
+        """Return a random crop of `size` px of a face."""
+        window = CropWindow.around_landmarks(face.landmarks)
+        crop = cut(face, self._jittered(window, rng), size)
+        if rng.random() < self.mirror:
+            crop = mirror(crop)
+        image, covered = crop.image.copy(), np.zeros(len(crop.points), bool)
+        if rng.random() < self.occlusion:
+            image, covered = occlude(image, crop.points, rng)
+        return Crop(self._degraded(image, rng), crop.points, crop.rotation, crop.visible & ~covered)
+
+    def _jittered(self, window: CropWindow, rng: Generator) -> CropWindow:
+        dx, dy = rng.uniform(-self.shift, self.shift, 2) * window.side
+        side = window.side * self.scale ** rng.uniform(-1, 1)
+        # Most photographs are upright and so are most cameras: normal, cut at the limit.
+        roll = np.clip(rng.normal(0, self.roll_deg / 2), -self.roll_deg, self.roll_deg)
+        return CropWindow(window.center_x + dx, window.center_y + dy, side, np.radians(roll))
+
+    def _degraded(self, image: Image, rng: Generator) -> Image:
+        steps = (
+            (self.color, change_color),
+            (self.gray, to_gray),
+            (self.blur, blur),
+            (self.low_resolution, lower_resolution),
+            (self.noise, add_noise),
+            (self.jpeg, compress),
+        )
+        for probability, step in steps:
+            if rng.random() < probability:
+                image = step(image, rng)
+        return image
+
+
+def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
+    """Cut a window out of a face's image; the labels turn with it."""
+    matrix = window.to_crop(size)
+    pixels = cut_pixels(face.image, window, size)
+    points = (apply_affine(matrix, face.landmarks) + 0.5) / size
+    rotation = in_plane(-window.angle) @ face.rotation
+    inside = np.logical_and(points > 0, points < 1).all(axis=1)
+    return Crop(pixels, points, rotation, inside)
+
+
+def mirror(crop: Crop) -> Crop:
+    """Return the left-right mirrored crop, with landmarks swapped to their partners."""
+    points = crop.points[MIRROR] * [-1.0, 1.0] + [1.0, 0.0]
+    image = np.ascontiguousarray(crop.image[:, ::-1])
+    return Crop(image, points, mirrored(crop.rotation), crop.visible[MIRROR])
+
+
+def occlude(
+    image: Image, points: NDArray[np.float64], rng: Generator
+) -> tuple[Image, NDArray[np.bool_]]:
+    """Cover a random turned rectangle; return the image and which points it covers (N,)."""
+    size = image.shape[0]
+    center = rng.uniform(0.15, 0.85, 2) * size
+    extent = rng.uniform(0.12, 0.5, 2) * size
+    angle = rng.uniform(0, 180)
+    corners = cv2.boxPoints((center.tolist(), extent.tolist(), angle)).astype(np.int32)
+    mask = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, corners, 255)
+    image[mask > 0] = _occluder_texture(image, rng)[mask > 0]
+    x, y = np.clip(np.rint(points * size - 0.5).astype(int), 0, size - 1).T
+    return image, mask[y, x] > 0
+
+
+def _occluder_texture(image: Image, rng: Generator) -> Image:
+    if rng.random() < 0.5:
+        return np.full_like(image, rng.integers(0, 256, 3))
+    cells = rng.integers(0, 256, (rng.integers(2, 9), rng.integers(2, 9), 3), dtype=np.uint8)
+    return cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def change_color(image: Image, rng: Generator) -> Image:
+    """Change gain, offset, gamma, and mix with grey (saturation)."""
+    values = np.arange(256) / 255.0
+    tables = []
+    gamma, gain, offset = rng.uniform(0.6, 1.7), rng.uniform(0.6, 1.3), rng.uniform(-0.15, 0.15)
+    for tint in rng.uniform(0.9, 1.1, 3):
+        tables.append(np.clip(values**gamma * gain * tint + offset, 0, 1) * 255)
+    changed = cv2.LUT(image, np.stack(tables, axis=1)[:, None].astype(np.uint8))
+    saturation = rng.uniform(0.3, 1.4)
+    return cv2.addWeighted(changed, saturation, to_gray(changed, rng), 1 - saturation, 0)
+
+
+def to_gray(image: Image, rng: Generator) -> Image:
+    """Return the grey picture in three channels."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+
+
+def blur(image: Image, rng: Generator) -> Image:
+    """Blur by a Gaussian, or along a line as a moving head does."""
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5))
+    length = int(rng.integers(3, 10))
+    kernel = np.zeros((length, length), np.float32)
+    kernel[length // 2] = 1.0 / length
+    center = ((length - 1) / 2, (length - 1) / 2)
+    turn = cv2.getRotationMatrix2D(center, rng.uniform(0, 180), 1.0)
+    kernel = cv2.warpAffine(kernel, turn, (length, length))
+    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6))
+
+
+def lower_resolution(image: Image, rng: Generator) -> Image:
+    """Down-sample by 2 to 6 and back up, each with a random interpolation."""
+    size = image.shape[0]
+    small = max(int(size / rng.uniform(2, 6)), 8)
+    down, up = rng.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA], 2)
+    shrunk = cv2.resize(image, (small, small), interpolation=int(down))
+    return cv2.resize(shrunk, (size, size), interpolation=int(up))
+
+
+def add_noise(image: Image, rng: Generator) -> Image:
+    """Add Gaussian noise of 2 to 15 grey levels."""
+    noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 15)
+    return np.clip(image + noise, 0, 255).astype(np.uint8)
+
+
+def compress(image: Image, rng: Generator) -> Image:
+    """Compress as JPEG and decompress."""
+    quality = int(rng.integers(15, 71))
+    _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)

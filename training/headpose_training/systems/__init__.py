@@ -1,0 +1,1 @@
+"""Lightning modules: one training system per network."""
