@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from headpose_ros.errors import HeadposeError
 
@@ -45,11 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--model', default='mnn_lite', help='network or .safetensors file (%(default)s)'
-    )
-    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (%(default)s)')
+def _add_model_options(parser: argparse.ArgumentParser, model: str, device: str) -> None:
+    said = f' ({model})' if model else '; empty: what the params file says'
+    parser.add_argument('--model', default=model, help=f'network or .safetensors file{said}')
+    said = f' ({device})' if device else '; empty: what the params file says'
+    parser.add_argument('--device', default=device, help=f'auto, cpu, cuda or cuda:N{said}')
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -59,9 +63,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description='Starts what pose.launch.py starts, without the launch system. Further ROS '
         'arguments follow --ros-args.',
         epilog='headpose run --source /dev/video0;  headpose run --ros-args -r '
-        'camera/image_raw:=/front/image_raw -p pose:max_faces:=2',
+        'camera/image_raw:=/front/image_raw -p max_faces:=2',
     )
-    _add_model_options(parser)
+    _add_model_options(parser, '', '')
     parser.add_argument('--source', default='', help='video, image, folder or device; empty: none')
     parser.add_argument('--params-file', type=Path, help='YAML with parameters of both nodes')
     parser.add_argument('--namespace', default='', help='namespace of both nodes')
@@ -74,21 +78,34 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
     from headpose_ros.nodes.runner import run
     from headpose_ros.ros.share import share_file
 
-    file = options.params_file or share_file('config/pose.yaml')
-    words = ['--params-file', str(file), '-p', f'pose:model:={json.dumps(options.model)}']
-    words += ['-p', f'pose:device:={json.dumps(options.device)}']
-    if options.source:
-        words += ['-p', f'camera:source:={json.dumps(options.source)}']
-    if options.namespace:
-        words += ['-r', f'__ns:=/{options.namespace.strip("/")}']
     nodes = [PoseNode, CameraNode] if options.source else [PoseNode]
-    return run(lambda: [node() for node in nodes], ['--ros-args', *words, *ros_arguments[1:]])
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as chosen:
+        # A second file and not `-p pose:model:=...`: that names a node without namespace only.
+        yaml.safe_dump(_chosen_parameters(options), chosen)
+        chosen.flush()
+        files = [options.params_file or share_file('config/pose.yaml'), chosen.name]
+        words = [word for file in files for word in ('--params-file', str(file))]
+        if options.namespace:
+            words += ['-r', f'__ns:=/{options.namespace.strip("/")}']
+        words += ros_arguments[1:]
+        return run(lambda: [node() for node in nodes], ['--ros-args', *words])
+
+
+def _chosen_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the options set, as a params file; what they leave alone stays out."""
+    pose = {'model': options.model, 'device': options.device}
+    nodes = {'pose': pose, 'camera': {'source': options.source}}
+    given = {
+        node: {name: value for name, value in values.items() if value}
+        for node, values in nodes.items()
+    }
+    return {f'/**/{node}': {'ros__parameters': values} for node, values in given.items() if values}
 
 
 def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser('image', help='analyse image files, without ROS')
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    _add_model_options(parser)
+    _add_model_options(parser, 'mnn_lite', 'auto')
     parser.add_argument('--json', action='store_true', help='print one JSON object per file')
     parser.add_argument('--draw', type=Path, metavar='DIR', help='write annotated copies there')
     parser.set_defaults(command=_image)
@@ -146,7 +163,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help='real topics for a while; leaves video, contact sheet, MCAP and numbers',
         description='Runs camera and pose node over real ROS 2 topics and records them.',
     )
-    _add_model_options(parser)
+    _add_model_options(parser, 'mnn_lite', 'auto')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder (%(default)s)')
     parser.add_argument(
         '--source',

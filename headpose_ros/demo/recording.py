@@ -103,7 +103,7 @@ class Recorder(Node):
 def read_messages(path: Path, *names: str) -> Iterator[tuple[str, Any]]:
     """Yield topic and message of some topics of a recording, in the order of arrival."""
     with path.open('rb') as stream:
-        for schema, channel, record in make_reader(stream).iter_messages(topics=list(names)):
+        for schema, channel, record in make_reader(stream).iter_messages(topics=names or None):
             assert schema is not None
             yield channel.topic, deserialize_message(record.data, _message_class(schema.name))
 

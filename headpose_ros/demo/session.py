@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -122,7 +123,11 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
 def _run_nodes(options: DemoOptions) -> dict[str, Any]:
     """Run the nodes until the source ends, time is up or a signal comes; return the report."""
     with Signals() as signals, ExitStack() as cleanup:
-        rclpy.init(args=['--ros-args', *_parameters(options)])
+        # No handlers of its own: signals are noted, and the nodes end in order.
+        rclpy.init(
+            args=['--ros-args', *_parameters(options)],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
         cleanup.callback(rclpy.try_shutdown)
         observer = _Observer()
         recorder = Recorder(options.out / 'demo.mcap', demo_topics(), observer.take)

@@ -85,7 +85,10 @@ class CameraConfig:
         True, 'Pan, zoom and roll a single image in front of a virtual camera.', read_only=True
     )
     reliability: str = parameter(
-        'best_effort', 'Reliability of both topics.', choices=qos.RELIABILITIES, read_only=True
+        'reliable',
+        'Reliability of both topics; reliable reaches every subscriber, also RViz as it starts.',
+        choices=qos.RELIABILITIES,
+        read_only=True,
     )
 
     def __post_init__(self) -> None:

@@ -95,8 +95,8 @@ class Signals:
     """Notes SIGINT and SIGTERM instead of raising inside whatever runs at that moment.
 
     While nodes spin, rclpy's own handler shuts the context down, which ends spinning, and then
-    calls the handler it found. Python's default one would raise KeyboardInterrupt, for a second SIGINT in the middle of
-    destroy_node.
+    calls the handler it found. Python's default one would raise KeyboardInterrupt, for a second
+    SIGINT in the middle of destroy_node.
     """
 
     def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from headpose_ros.errors import HeadposeError
 from jsonargparse import auto_cli
 
 from headpose_training.data.mean_face import write_mean_face
@@ -37,7 +38,7 @@ def main() -> int:
         else:
             print(_USAGE)
             return 0 if command in ('-h', '--help') else 2
-    except TrainingError as error:
+    except (TrainingError, HeadposeError) as error:
         print(f'headpose-train {command}: error: {error}', file=sys.stderr)
         return 2
     return 0

@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from headpose_ros.geometry.landmarks import SELLION
-from headpose_ros.geometry.rotations import FRONTAL, aflw_from_matrix, constant_offset
+from headpose_ros.geometry.landmarks import MIRROR, SELLION
+from headpose_ros.geometry.rotations import (
+    FRONTAL,
+    aflw_from_matrix,
+    constant_offset,
+    matrix_from_aflw,
+)
+from scipy.spatial.transform import Rotation
 
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
 from headpose_training.data.real_faces import TRAIN_SETS, read_real_faces
@@ -23,12 +29,21 @@ def aligned_head(head_model: Path, data: Path) -> FaceModel:
     annotations. The difference is the constant rotation between the labels and the poses of the
     model fitted to the same faces' landmarks.
     """
-    head = FaceModel.load(head_model)
+    head = symmetric(FaceModel.load(head_model))
     faces = read_real_faces(data, TRAIN_SETS)
     fitted = np.stack([weak_perspective_rotation(head.points, f.landmarks) for f in faces])
     labels = np.stack([face.rotation for face in faces])
-    offset = constant_offset(fitted, labels)
-    return head.turned(offset.T)
+    pitch = aflw_from_matrix(constant_offset(fitted, labels))[0]
+    # A symmetric head has no zero yaw or roll to disagree about: only pitch is a definition.
+    return head.turned(matrix_from_aflw([pitch, 0.0, 0.0]).T)
+
+
+def symmetric(head: FaceModel) -> FaceModel:
+    """Average a head in camera-aligned axes with its mirror image."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    normals = head.normals + head.normals[MIRROR] * flip
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return FaceModel((head.points + head.points[MIRROR] * flip) / 2, normals)
 
 
 def write_mean_face(head_model: Path, data: Path, out: Path) -> None:
@@ -39,15 +54,8 @@ def write_mean_face(head_model: Path, data: Path, out: Path) -> None:
         data: Packed `real_faces` folder.
         out: CSV file to write.
     """
-    before, after = FaceModel.load(head_model), aligned_head(head_model, data)
-    turn = weak_turn(before.points, after.points)
+    before, after = symmetric(FaceModel.load(head_model)), aligned_head(head_model, data)
     centred = after.points - after.points[SELLION]
     np.savetxt(out, centred @ FRONTAL, '%.5f', ',', header=_HEADER)
-    pitch, yaw, roll = np.degrees(aflw_from_matrix(turn))
-    print(f'{out}: zero pose turned by pitch {pitch:.2f}, yaw {yaw:.2f}, roll {roll:.2f} degrees')
-
-
-def weak_turn(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return the rotation (3, 3) that turns one (N, 3) point set into the other (Kabsch)."""
-    left, _, right = np.linalg.svd((after - after.mean(0)).T @ (before - before.mean(0)))
-    return left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right
+    turn, _ = Rotation.align_vectors(after.normals, before.normals)
+    print(f'{out}: zero pose turned by {np.degrees(turn.magnitude()):.2f} degrees of pitch')
