@@ -47,7 +47,7 @@ def load_model(name_or_path: str) -> LoadedModel:
     Raises:
         WeightsError: The weights are missing, damaged, or of another network.
     """
-    path = _path(name_or_path)
+    path = released_file(name_or_path)
     card = _read_card(path)
     if card and card['sha256'] != sha256(path):
         raise WeightsError(
@@ -66,18 +66,12 @@ def load_model(name_or_path: str) -> LoadedModel:
     return LoadedModel(spec, network.eval().requires_grad_(False), card)
 
 
-def sha256(path: Path) -> str:
-    """Return the hexadecimal digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def released_file(name_or_path: str) -> Path:
+    """Return the file of released weights, or the path itself.
 
-
-@lru_cache(maxsize=1)
-def released() -> tuple[str, ...]:
-    """Return the names of the models whose weights ship with this package."""
-    return tuple(sorted(path.stem for path in FOLDER.glob('*.safetensors')))
-
-
-def _path(name_or_path: str) -> Path:
+    Raises:
+        WeightsError: There is no such file.
+    """
     if name_or_path.endswith('.safetensors'):
         path = Path(name_or_path).expanduser()
         if not path.is_file():
@@ -90,6 +84,17 @@ def _path(name_or_path: str) -> Path:
             'or give the path of a .safetensors file'
         )
     return path
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal digest of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def released() -> tuple[str, ...]:
+    """Return the names of the models whose weights ship with this package."""
+    return tuple(sorted(path.stem for path in FOLDER.glob('*.safetensors')))
 
 
 def _read_card(path: Path) -> dict[str, Any]:

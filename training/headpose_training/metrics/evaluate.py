@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.rotations import aligned_from_face
-from headpose_ros.models.weights import load_model
+from headpose_ros.models.weights import load_model, released_file
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from numpy.typing import NDArray
 from rich.console import Console
@@ -55,6 +55,7 @@ def evaluate(
     weights: str = 'mnn_lite',
     sets: Sequence[str] = JUDGE_SETS,
     device: str = 'auto',
+    update_card: bool = False,
 ) -> None:
     """Judge weights on crops around the true landmarks; write report.md, report.json and PNGs.
 
@@ -64,6 +65,7 @@ def evaluate(
         weights: Released model, or a .safetensors file.
         sets: Sets of the folder to judge on.
         device: auto, cpu, cuda or cuda:N.
+        update_card: Write the metrics into the card beside the weights.
     """
     faces = read_real_faces(data, sets)
     network = FaceNetwork(load_model(weights), device)
@@ -82,7 +84,19 @@ def evaluate(
     (out / 'report.md').write_text(text, encoding='utf-8')
     pictures.write_error_curves(out / 'curves.png', judgement.nme, judgement.aligned)
     pictures.write_best_and_worst(out / 'faces.png', faces, estimates, judgement.nme)
+    if update_card:
+        _write_metrics(released_file(weights).with_suffix('.json'), report)
     Console().print(Markdown(text))
+
+
+def _write_metrics(card: Path, report: dict[str, Any]) -> None:
+    content = json.loads(card.read_text(encoding='utf-8'))
+    values = {
+        f'{name} ({row["unit"]})' if row['unit'] else name: round(row['value'], 3)
+        for name, row in report['metrics'].items()
+    }
+    content['metrics'] = {'judged on': report['sets'], 'faces': report['faces'], **values}
+    card.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def _estimate(network: FaceNetwork, face: LabelledFace) -> Estimate:

@@ -1,0 +1,209 @@
+"""From image to faces, on a real photograph, without ROS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import headpose_ros
+from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.rotations import geodesic, in_plane
+from headpose_ros.perception.analyze import FrameError
+from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
+from headpose_ros.perception.draw import draw_faces
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def photo():
+    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+
+
+@pytest.fixture(scope='module')
+def analyze():
+    return headpose_ros.load('mnn_lite', device='cpu')
+
+
+@pytest.fixture(autouse=True)
+def fresh(analyze):
+    analyze.reset()
+
+
+def rolled(photo, degrees):
+    """Return the photograph turned clockwise about the face, enlarged a little."""
+    matrix = cv2.getRotationMatrix2D((224, 130), -degrees, 1.2)
+    matrix[:, 2] += [96, 190]
+    return cv2.warpAffine(photo, matrix, (640, 640), borderMode=cv2.BORDER_REPLICATE)
+
+
+def biggest(faces):
+    return max(faces, key=lambda face: face.landmark_confidence.mean())
+
+
+@pytest.mark.parametrize('quarter_turns', range(4))
+def test_detector_s_boxes_are_in_the_image_given(photo, quarter_turns):
+    turned = np.ascontiguousarray(np.rot90(photo, quarter_turns))
+    found = YuNetDetector().detect(turned)
+    face = {0: (224, 125), 1: (125, 287), 2: (287, 386), 3: (386, 224)}[quarter_turns]
+    x, y, w, h = found[0].box
+    assert (x + w / 2, y + h / 2) == pytest.approx(face, abs=25)
+
+
+def test_detector_looks_at_turned_copies_when_it_finds_nothing(photo):
+    class Blind(YuNetDetector):
+        """Sees upright faces only."""
+
+        def _rows(self, image):
+            rows = super()._rows(image)
+            upright = rows[:, 9] > rows[:, 5] + 5 if len(rows) else []  # nose below the right eye
+            return rows[upright] if len(rows) else rows
+
+    turned = np.ascontiguousarray(np.rot90(photo, 1))
+    blind = Blind(score_threshold=0.8)
+    blind._net.setScoreThreshold(0.93)  # the photograph passes upright, its turned copies do not
+    (found,) = blind.detect(turned)
+    x, y, w, h = found.box
+    assert (x + w / 2, y + h / 2) == pytest.approx((125, 287), abs=25)
+    assert np.degrees(found.window.angle) == pytest.approx(-90, abs=10)
+
+
+def test_missing_detector_says_how_to_get_it(monkeypatch):
+    with pytest.raises(DetectorError, match=r'no face detector model at .*nowhere'):
+        find_yunet('nowhere.onnx')
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(DetectorError, match='pip install'):
+        find_yunet()
+
+
+def test_wrong_detector_file_is_refused(tmp_path):
+    path = tmp_path / 'x.onnx'
+    path.write_bytes(b'no model')
+    with pytest.raises(DetectorError, match='cannot load the face detector'):
+        YuNetDetector(str(path))
+
+
+def test_a_real_face(analyze, photo):
+    (face,) = analyze(photo)
+    assert face.landmarks.shape == (68, 2)
+    assert face.visibility.shape == face.landmark_confidence.shape == (68,)
+    assert face.landmark_confidence.mean() > 0.8
+    assert face.box == pytest.approx([178, 87, 93, 91], abs=12)
+    assert face.landmarks[36:48].mean(axis=0) == pytest.approx([223, 102], abs=6)
+    assert np.linalg.det(face.rotation) == pytest.approx(1)
+    assert np.abs(np.degrees(face.pitch_yaw_roll)).max() < 15
+    assert face.rotation[2, 0] < -0.9  # x out of the face, towards the camera
+    json.dumps(face.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize('degrees', range(-180, 180, 30))
+def test_roll_is_followed_all_the_way_round(analyze, photo, degrees):
+    upright = biggest(analyze(rolled(photo, 0)))
+    turned = biggest(analyze(rolled(photo, degrees)))
+    expected = in_plane(np.radians(degrees)) @ upright.rotation
+    assert np.degrees(geodesic(turned.rotation, expected)) < 6
+
+
+def test_mirror_image_has_the_mirrored_pose(analyze, photo):
+    (face,) = analyze(photo)
+    (mirrored,) = analyze(np.ascontiguousarray(photo[:, ::-1]))
+    pitch, yaw, roll = np.degrees(face.pitch_yaw_roll)
+    assert np.degrees(mirrored.pitch_yaw_roll) == pytest.approx([pitch, -yaw, -roll], abs=5)
+
+
+def test_face_at_the_border(analyze, photo):
+    (face,) = analyze(np.ascontiguousarray(photo[80:300, 150:]))
+    assert np.abs(np.degrees(face.pitch_yaw_roll)).max() < 25
+
+
+def test_two_people(analyze, photo):
+    faces = analyze(np.hstack([photo, photo]))
+    assert len({face.id for face in faces}) == 2
+    assert abs(faces[0].box[0] - faces[1].box[0]) == pytest.approx(512, abs=6)
+
+
+def test_nobody(analyze):
+    assert analyze(np.full((240, 320, 3), 128, np.uint8)) == []
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 3), (3, 2000, 3), (2000, 3, 3)])
+def test_odd_sizes_are_survived(analyze, shape):
+    assert analyze(np.zeros(shape, np.uint8)) == []
+
+
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((1, 20000, 3), np.uint8),
+        None,
+    ],
+)
+def test_wrong_images_are_refused(analyze, image):
+    with pytest.raises(FrameError, match='the image'):
+        analyze(image)
+
+
+def test_track_keeps_the_id_and_spares_the_detector(analyze, photo):
+    ids, detections = set(), 0
+    for index in range(15):
+        (face,) = analyze.track(rolled(photo, 2 * index), stamp=index / 30)
+        ids.add(face.id)
+        detections += analyze.times.detect > 0
+    assert len(ids) == 1
+    assert detections == 2  # the first frame, and ten frames later
+
+
+def test_a_lost_face_is_dropped_and_gets_a_new_id(analyze, photo):
+    (before,) = analyze.track(photo, 0.0)
+    assert analyze.track(np.full_like(photo, 90), 0.1) == []
+    (after,) = analyze.track(photo, 0.2)
+    assert after.id != before.id
+
+
+def test_a_clock_that_jumps_back_forgets_the_faces(analyze, photo):
+    (before,) = analyze.track(photo, 100.0)
+    (after,) = analyze.track(photo, 1.0)
+    assert after.id != before.id
+    assert analyze.times.detect > 0
+
+
+def test_a_stamp_that_is_no_time_is_refused(analyze, photo):
+    with pytest.raises(FrameError, match='stamp'):
+        analyze.track(photo, float('nan'))
+
+
+def test_the_network_tells_faces_from_background(analyze, photo):
+    rng = np.random.default_rng(0)
+    places = rng.uniform([330, 230, 60], [480, 480, 160], (20, 3))
+    background = analyze.network.estimate(photo, [CropWindow(*place) for place in places])
+    assert np.median([e.landmark_confidence.mean() for e in background]) < 0.5
+
+
+def test_pictures_show_the_axes(analyze, photo):
+    drawn = draw_faces(photo, analyze(photo))
+    changed = (drawn != photo).any(axis=2)
+    assert changed[80:190, 170:280].mean() > 0.05
+    assert not changed[300:].any()
+
+
+def test_import_and_use_need_no_ros():
+    code = (
+        'import sys, numpy as np, headpose_ros\n'
+        "assert 'torch' not in sys.modules, 'import headpose_ros must stay cheap'\n"
+        "headpose_ros.load('mnn_lite', 'cpu')(np.zeros((64, 64, 3), np.uint8))\n"
+        "loaded = [m for m in sys.modules if m.split('.')[0] in ('rclpy', 'sensor_msgs')]\n"
+        'assert not loaded, loaded\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
