@@ -92,12 +92,13 @@ class PoseNode(LifecycleNode):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__('pose', **options)
-        self.statistics = NodeStatistics()
-        self._config = declare(self, PoseConfig)
+        # First, since a node that fails to start is destroyed like any other.
         self._failure: HeadposeError | None = None
         self._analyzer: Analyzer | None = None
         self._worker: threading.Thread | None = None
+        super().__init__('pose', **options)
+        self.statistics = NodeStatistics()
+        self._config = declare(self, PoseConfig)
         follow(self, self._config, self._apply)
         if self._config.autostart:
             self._start()

@@ -6,6 +6,7 @@ import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -135,7 +136,7 @@ def find_yunet(model: str = '') -> Path:
     )
 
 
-def _plausible(rows: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _plausible(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the (N, 15) rows whose boxes a face in an image of this shape can have.
 
     On images a few pixels wide YuNet gives boxes of no size at astronomical places.

@@ -1,0 +1,284 @@
+"""The pose node in a process of its own, over real DDS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+import rclpy
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from headpose_ros.msg import Faces
+from headpose_ros.ros import qos
+from headpose_ros.ros.calibration import pinhole, uncalibrated
+from headpose_ros.ros.images import encode_bgr
+
+ROOT = Path(__file__).parents[1]
+FRAME = 'cabin_optical_frame'
+TIMEOUT = 90.0
+
+
+@pytest.fixture(scope='module')
+def photo() -> np.ndarray:
+    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    words = [sys.executable, '-m', 'headpose_ros.nodes.pose', '--ros-args', '-p', 'device:=cpu']
+    return subprocess.Popen(
+        [*words, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+
+
+class Rig:
+    """A camera and a listener in the test's process, and the node in another."""
+
+    def __init__(self, spin_until: Any, photo: np.ndarray) -> None:
+        self.photo = photo
+        self.node = rclpy.create_node('rig')
+        self._spin_until = spin_until
+        self._sent = 0
+        self.received: dict[str, list[Any]] = {}
+        for topic, kind in (
+            ('faces', Faces),
+            ('head_pose', PoseStamped),
+            ('markers', MarkerArray),
+            ('/tf', TFMessage),
+        ):
+            store = self.received.setdefault(topic, [])
+            self.node.create_subscription(kind, topic, store.append, qos.reliable())
+        self.camera('reliable')
+
+    def camera(self, reliability: str) -> None:
+        """Publish from now on with this reliability."""
+        profile = qos.from_name(reliability)
+        self.images = self.node.create_publisher(Image, 'camera/image_raw', profile)
+        self.infos = self.node.create_publisher(CameraInfo, 'camera/camera_info', profile)
+
+    def until(self, predicate: Any) -> bool:
+        return self._spin_until(self.node, predicate, TIMEOUT)
+
+    def image(self) -> Image:
+        """Return the next good image, one thirtieth of a second later."""
+        self._sent += 1
+        stamp = Time(sec=1000 + self._sent // 30, nanosec=self._sent % 30 * 33_000_000)
+        return encode_bgr(self.photo, Header(stamp=stamp, frame_id=FRAME))
+
+    def calibrate(self, info: CameraInfo) -> None:
+        """Send a camera_info until an answer shows that it has taken effect."""
+        info.header.frame_id = FRAME
+        self.infos.publish(info)
+
+    def answer(self, want: Any = lambda message: True) -> Any:
+        """Send good images until the node answers one of them as wanted."""
+        faces, found = self.received['faces'], []
+        sent: set[tuple[int, int]] = set()
+        last = 0.0
+
+        def answered() -> bool:
+            nonlocal last
+            if time.monotonic() - last > 0.25:
+                last, image = time.monotonic(), self.image()
+                sent.add((image.header.stamp.sec, image.header.stamp.nanosec))
+                self.images.publish(image)
+            found.extend(m for m in faces if _stamp(m) in sent and want(m))
+            faces.clear()
+            return bool(found)
+
+        assert self.until(answered), 'the node gave no such answer'
+        return found[0]
+
+
+def _stamp(message: Any) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+@pytest.fixture
+def rig(ros: int, spin_until: Any, photo: np.ndarray) -> Iterator[Rig]:
+    process = start('-p', 'detect_every:=3')
+    rig = Rig(spin_until, photo)
+    rig.process = process
+    try:
+        rig.answer(lambda message: len(message.faces) == 1)
+        yield rig
+    finally:
+        rig.node.destroy_node()
+        process.kill()
+        process.communicate()
+
+
+def one_face(message: Faces) -> bool:
+    return len(message.faces) == 1
+
+
+def metric(message: Faces) -> bool:
+    return one_face(message) and message.faces[0].head_pose.translation_is_metric
+
+
+def test_results_carry_stamp_and_frame_of_the_image(rig: Rig) -> None:
+    rig.calibrate(pinhole(512, 512, 1.0))
+    faces = rig.answer(metric)
+    stamp, face = _stamp(faces), faces.faces[0]
+    assert faces.header.frame_id == FRAME
+    assert (faces.image_width, faces.image_height) == (512, 512)
+    assert 0.2 < face.head_pose.pose.pose.position.z < 3.0
+
+    def with_stamp(topic: str) -> list[Any]:
+        return [m for m in rig.received[topic] if _stamp(m) == stamp]
+
+    frames = rig.received['/tf']
+    assert rig.until(lambda: with_stamp('head_pose'))
+    assert rig.until(lambda: any(_stamp(t) == stamp for m in frames for t in m.transforms))
+    transform = next(t for m in frames for t in m.transforms if _stamp(t) == stamp)
+    assert transform.header.frame_id == FRAME
+    assert transform.child_frame_id == f'face_{face.id}'
+    assert rig.until(
+        lambda: any(
+            _stamp(marker) == stamp for m in rig.received['markers'] for marker in m.markers
+        )
+    )
+    marker = rig.received['markers'][-1].markers[0]
+    assert marker.header.frame_id == FRAME
+
+
+@pytest.mark.parametrize('reliability', qos.RELIABILITIES)
+def test_every_camera_connects_and_results_are_reliable(rig: Rig, reliability: str) -> None:
+    rig.camera(reliability)
+    rig.answer(one_face)
+    (publisher,) = rig.node.get_publishers_info_by_topic('/faces')
+    assert publisher.qos_profile.reliability == qos.reliable().reliability
+
+
+def broken_images(good: Image) -> list[Image]:
+    """Return one image for each way in which a camera can be wrong."""
+
+    def changed(**fields: Any) -> Image:
+        image = Image(header=good.header, data=good.data)
+        for name in ('width', 'height', 'step', 'encoding', 'is_bigendian'):
+            setattr(image, name, fields.get(name, getattr(good, name)))
+        if 'data' in fields:
+            image.data = fields['data']
+        return image
+
+    return [
+        changed(encoding='no_such_encoding'),
+        changed(encoding=''),
+        changed(data=good.data[:1000]),
+        changed(data=good.data[:0]),
+        changed(width=0, height=0),
+        changed(width=2**31, height=2**31),
+        changed(step=1),
+    ]
+
+
+def test_bad_images_are_dropped_and_good_ones_after_them_work(rig: Rig) -> None:
+    for broken in broken_images(rig.image()):
+        rig.images.publish(broken)
+        rig.answer(one_face)
+    assert rig.process.poll() is None
+
+
+def test_bad_camera_info_costs_the_metres_only(rig: Rig) -> None:
+    nan = pinhole(512, 512, 1.0)
+    nan.k = np.array([float('nan')] * 9)
+    for bad in (uncalibrated(512, 512), nan):
+        rig.calibrate(pinhole(512, 512, 1.0))
+        rig.answer(metric)
+        rig.calibrate(bad)
+        rotation_only = rig.answer(lambda message: one_face(message) and not metric(message))
+        assert rotation_only.faces[0].head_pose.pose.covariance[0] == -1
+
+
+def call(rig: Rig, kind: Any, name: str, request: Any) -> Any:
+    client = rig.node.create_client(kind, name)
+    assert rig.until(client.service_is_ready)
+    future = client.call_async(request)
+    assert rig.until(future.done)
+    return future.result()
+
+
+def test_parameters_are_checked_at_run_time(rig: Rig) -> None:
+    def set_to(value: Any) -> Any:
+        parameter = Parameter('max_faces', value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        return call(rig, SetParameters, 'pose/set_parameters', request).results[0]
+
+    refused = set_to(0)
+    assert not refused.successful
+    assert 'max_faces' in refused.reason
+    assert set_to(2).successful
+    rig.answer(one_face)
+
+
+def test_lifecycle_stops_and_starts_again(rig: Rig) -> None:
+    def change(transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return call(rig, ChangeState, 'pose/change_state', request).success
+
+    first = rig.answer(one_face).faces[0].id
+    for _ in range(2):
+        assert change(Transition.TRANSITION_DEACTIVATE)
+        rig.images.publish(rig.image())
+        assert change(Transition.TRANSITION_ACTIVATE)
+    assert rig.answer(one_face).faces[0].id != first
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    rig.answer(one_face)
+
+
+def test_two_sigints_end_it_cleanly(rig: Rig) -> None:
+    rig.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    rig.process.send_signal(signal.SIGINT)
+    text, _ = rig.process.communicate(timeout=TIMEOUT)
+    assert rig.process.returncode == 0, text
+    assert 'Traceback' not in text
+
+
+@pytest.mark.parametrize(
+    ('parameter', 'said'),
+    [
+        ('model:=no_such_model', 'no weights for model'),
+        ('device:=abacus', "unknown device 'abacus'"),
+        ('detector_model:=/nowhere.onnx', 'no face detector model at /nowhere.onnx'),
+        ('max_faces:=0', 'max_faces'),
+        ('detector_threshold:=.nan', 'detector_threshold'),
+        ('max_faces:=many', 'max_faces'),
+    ],
+)
+def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, said: str) -> None:
+    process = start('-p', parameter)
+    text, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 2, text
+    errors = [line for line in text.splitlines() if line.startswith('headpose_ros: error:')]
+    assert len(errors) == 1, text
+    assert said in errors[0]
+    assert 'Traceback' not in text
