@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import deque
@@ -102,6 +103,8 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     except OSError as error:
         raise HeadposeError(f'cannot write to {options.out}: {error.strerror}') from error
     prefer_shared_memory()
+    # A demonstration must not send its pictures into a robot's network, unless told to.
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     report = _run_nodes(options)
     console = Console()
     frames = write_pictures(

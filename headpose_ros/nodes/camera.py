@@ -118,6 +118,9 @@ class CameraNode(Node):
             CalibrationError: the calibration cannot be read or is for another aspect ratio.
             ParameterProblem: a parameter is refused.
         """
+        # First, since a node that fails to start is destroyed like any other.
+        self._thread: threading.Thread | None = None
+        self._started = False
         super().__init__('camera', **options)
         self.finished = False
         self._on_finished = on_finished
@@ -141,17 +144,22 @@ class CameraNode(Node):
 
     def destroy_node(self) -> None:
         """Stop reading and free the source, then destroy the node."""
+        if self._started:
+            self._stop()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        """Stop reading and free the source."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout=2.0)
         # A device that still waits for a frame must not lose its buffers under the wait.
         if self._thread is None or not self._thread.is_alive():
             self._source.close()
-        super().destroy_node()
 
     def _start(self) -> None:
         """Start the timer or the thread that publishes."""
-        self._thread: threading.Thread | None = None
+        self._started = True
         rate = self._config.rate or self._source.fps
         self.get_logger().info(f'publishing {self._source.name} at {rate:g} Hz')
         if self._source.is_live:
