@@ -133,7 +133,7 @@ def test_nobody(analyze):
     assert analyze(np.full((240, 320, 3), 128, np.uint8)) == []
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 3), (3, 2000, 3), (2000, 3, 3)])
+@pytest.mark.parametrize('shape', [(1, 1, 3), (3, 2000, 3), (1, 5000, 3), (16384, 3, 3), (5, 5, 3)])
 def test_odd_sizes_are_survived(analyze, shape):
     assert analyze(np.zeros(shape, np.uint8)) == []
 

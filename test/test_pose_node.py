@@ -64,6 +64,7 @@ class Rig:
         self.node = rclpy.create_node('rig')
         self._spin_until = spin_until
         self._sent = 0
+        self._info: CameraInfo | None = None
         self.received: dict[str, list[Any]] = {}
         for topic, kind in (
             ('faces', Faces),
@@ -91,9 +92,9 @@ class Rig:
         return encode_bgr(self.photo, Header(stamp=stamp, frame_id=FRAME))
 
     def calibrate(self, info: CameraInfo) -> None:
-        """Send a camera_info until an answer shows that it has taken effect."""
+        """Send this camera_info with every image from now on, as cameras do."""
         info.header.frame_id = FRAME
-        self.infos.publish(info)
+        self._info = info
 
     def answer(self, want: Any = lambda message: True) -> Any:
         """Send good images until the node answers one of them as wanted."""
@@ -106,6 +107,8 @@ class Rig:
             if time.monotonic() - last > 0.25:
                 last, image = time.monotonic(), self.image()
                 sent.add((image.header.stamp.sec, image.header.stamp.nanosec))
+                if self._info is not None:
+                    self.infos.publish(self._info)
                 self.images.publish(image)
             found.extend(m for m in faces if _stamp(m) in sent and want(m))
             faces.clear()

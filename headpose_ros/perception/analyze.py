@@ -18,8 +18,8 @@ from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from headpose_ros.perception.tracking import Track, Tracks
 
-#: Mean landmark confidence under which a followed face counts as lost. Faces stand above 0.6,
-#: crops without a face below 0.3 (headpose-train evaluate prints the former).
+#: Mean landmark confidence under which a crop shows no face. The report of the weights has the
+#: first percentile over faces, far above this; background stays below it (a test looks).
 _LOST_CONFIDENCE = 0.5
 _MAX_SIDE = 16384
 _QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)

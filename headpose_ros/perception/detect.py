@@ -89,6 +89,8 @@ class YuNetDetector(Detector):
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
+        if min(image.shape[:2]) * self._scale(image) < _SMALLEST_FACE:
+            return []
         small, scale = self._shrunk(image)
         for quarter_turns in range(4 if self.try_rotations else 1):
             rows = self._rows(np.ascontiguousarray(np.rot90(small, quarter_turns)))
@@ -98,8 +100,11 @@ class YuNetDetector(Detector):
                 return sorted(found, key=lambda d: d.confidence, reverse=True)
         return []
 
+    def _scale(self, image: NDArray[np.uint8]) -> float:
+        return min(self.max_side / max(image.shape[:2]), 1.0)
+
     def _shrunk(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        scale = min(self.max_side / max(image.shape[:2]), 1.0)
+        scale = self._scale(image)
         if scale == 1.0:
             return image, scale
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -141,7 +146,7 @@ def _plausible(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64
 
     On images a few pixels wide YuNet gives boxes of no size at astronomical places.
     """
-    rows = rows.astype(np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
     center, sides = rows[:, :2] + rows[:, 2:4] / 2, rows[:, 2:4]
     limit = np.array(shape[1::-1])
     inside = ((center >= 0) & (center <= limit)).all(axis=1)
