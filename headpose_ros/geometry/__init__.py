@@ -1,1 +1,1 @@
-"""Rotations, camera models, the face frame, crops and landmark schemes. NumPy and SciPy only."""
+"""Rotations, camera models, the face frame, crops and landmark schemes. No torch, no ROS."""
