@@ -34,6 +34,7 @@ def export(checkpoint: Path, model: str, out: Path, description: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     save_file(half, file, metadata={'model': model})
+    file.chmod(0o644)  # safetensors writes files that only their owner may read
     card |= {'model': model, 'bytes': file.stat().st_size, 'sha256': sha256(file)}
     out.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n', encoding='utf-8')
     print(f'{file}: {card["bytes"] / 1e6:.2f} MB, sha256 {card["sha256"]}')
