@@ -91,7 +91,9 @@ def geodesic(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 def quaternion_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:
     """Return the (4,) unit quaternion x, y, z, w of a (3, 3) rotation, w >= 0."""
-    return Rotation.from_matrix(np.asarray(rotation)).as_quat(canonical=True)
+    quaternion = Rotation.from_matrix(np.asarray(rotation)).as_quat()
+    # SciPy's own `canonical` is younger than the SciPy of Ubuntu 22.04.
+    return quaternion * (-1.0 if quaternion[3] < 0 else 1.0)
 
 
 def constant_offset(predicted: ArrayLike, target: ArrayLike) -> Matrix:

@@ -59,9 +59,9 @@ def _draw_label(canvas: NDArray[np.uint8], face: Face) -> None:
     text = f'{face.id}  yaw {yaw:+.0f}  pitch {pitch:+.0f}  roll {roll:+.0f}'
     scale = float(np.clip(canvas.shape[1] / 1200, 0.45, 1.2))
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-    # Above the face, but never outside the picture.
+    # Above the z axis, but never outside the picture.
     x = int(np.clip(face.box[0], 2, max(canvas.shape[1] - width - 4, 2)))
-    y = int(np.clip(face.box[1] - 0.25 * face.box[3], height + 4, canvas.shape[0] - base - 2))
+    y = int(np.clip(face.box[1] - 0.45 * face.box[3], height + 4, canvas.shape[0] - base - 2))
     cv2.rectangle(canvas, (x - 3, y - height - 3), (x + width + 3, y + base), (0, 0, 0), -1)
     cv2.putText(
         canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA
