@@ -8,11 +8,18 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from headpose_ros.errors import HeadposeError
+
+if TYPE_CHECKING:
+    # Only for annotations: each command imports what it needs, so that --help stays quick.
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from headpose_ros.perception.faces import Face
 
 EXIT_ERROR = 2
 _DEMO_SECONDS = 12.0
@@ -134,21 +141,21 @@ def _image(options: argparse.Namespace, _: list[str]) -> int:
     return code
 
 
-def _print_faces(file, faces) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _print_faces(file: Path, faces: list[Face]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=str(file))
     for name in ('face', 'yaw °', 'pitch °', 'roll °', 'box px', 'confidence'):
         table.add_column(name, justify='right')
-    for face in (face.as_dict() for face in faces):
+    for face in [face.as_dict() for face in faces]:
         angles = [f'{face[f"{name}_deg"]:+.1f}' for name in ('yaw', 'pitch', 'roll')]
         box = ' '.join(f'{value:.0f}' for value in face['box'])
         table.add_row(face['id'], *angles, box, f'{face["confidence"]:.2f}')
     Console().print(table)
 
 
-def _draw(folder, file, image, faces) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _draw(folder: Path, file: Path, image: NDArray[np.uint8], faces: list[Face]) -> None:
     import cv2
 
     from headpose_ros.perception.draw import draw_faces
