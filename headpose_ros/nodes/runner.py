@@ -19,6 +19,7 @@ from headpose_ros.ros.transport import prefer_shared_memory
 
 EXIT_OK = 0
 EXIT_ERROR = 2
+_WAKE_UP = 0.5  # seconds
 
 Factory = Callable[[], 'Node | Sequence[Node]']
 
@@ -71,18 +72,20 @@ def _serve(factory: Factory, signals: Signals) -> None:
         for node in nodes:
             executor.add_node(node)
         install_signal_handlers(SignalHandlerOptions.ALL)
-        if not signals.received:
-            _spin(executor)
+        _spin(executor, signals)
     finally:
         for node in nodes:
             node.destroy_node()
         executor.shutdown()
 
 
-def _spin(executor: Executor) -> None:
-    """Spin until the context is shut down."""
+def _spin(executor: Executor, signals: Signals) -> None:
+    """Spin until a signal or a shutdown of the context."""
     try:
-        executor.spin()
+        # Not executor.spin(): rclpy's signal thread may wake it just before it shuts the context
+        # down, and with no timer or message left to come, it would then wait for ever.
+        while rclpy.ok() and not signals.received:
+            executor.spin_once(timeout_sec=_WAKE_UP)
     except ExternalShutdownException:
         pass
     except Exception:
