@@ -89,9 +89,10 @@ class YuNetDetector(Detector):
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
-        if min(image.shape[:2]) * self._scale(image) < _SMALLEST_FACE:
+        scale = min(self.max_side / max(image.shape[:2]), 1.0)
+        if min(image.shape[:2]) * scale < _SMALLEST_FACE:
             return []
-        small, scale = self._shrunk(image)
+        small = _shrunk(image, scale)
         for quarter_turns in range(4 if self.try_rotations else 1):
             rows = self._rows(np.ascontiguousarray(np.rot90(small, quarter_turns)))
             if len(rows):
@@ -100,20 +101,17 @@ class YuNetDetector(Detector):
                 return sorted(found, key=lambda d: d.confidence, reverse=True)
         return []
 
-    def _scale(self, image: NDArray[np.uint8]) -> float:
-        return min(self.max_side / max(image.shape[:2]), 1.0)
-
-    def _shrunk(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        scale = self._scale(image)
-        if scale == 1.0:
-            return image, scale
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8), scale
-
     def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         self._net.setInputSize(image.shape[1::-1])
         _, rows = self._net.detect(image)
         return np.zeros((0, 15)) if rows is None else _plausible(rows, image.shape)
+
+
+def _shrunk(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    if scale == 1.0:
+        return image
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def find_yunet(model: str = '') -> Path:

@@ -20,11 +20,6 @@ def reliable(depth: int = 10) -> QoSProfile:
     return _profile(ReliabilityPolicy.RELIABLE, depth)
 
 
-def latched() -> QoSProfile:
-    """Return the profile of a value that late subscribers get too: reliable, the last is kept."""
-    return _profile(ReliabilityPolicy.RELIABLE, 1, DurabilityPolicy.TRANSIENT_LOCAL)
-
-
 def from_name(name: str, depth: int = 1) -> QoSProfile:
     """Return the profile for a reliability parameter.
 
@@ -36,12 +31,11 @@ def from_name(name: str, depth: int = 1) -> QoSProfile:
     return reliable(depth) if name == 'reliable' else sensor_data(depth)
 
 
-def _profile(
-    reliability: ReliabilityPolicy,
-    depth: int,
-    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
-) -> QoSProfile:
-    """Return a keep-last profile."""
+def _profile(reliability: ReliabilityPolicy, depth: int) -> QoSProfile:
+    """Return a keep-last profile without history for late subscribers."""
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=DurabilityPolicy.VOLATILE,
     )
