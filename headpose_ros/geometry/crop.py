@@ -6,7 +6,7 @@ training. Pixel centres are at integers: the crop's own pixels run from 0 to `si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,6 +50,10 @@ class CropWindow:
         point = np.asarray(point, np.float64)
         center = point + _turn(angle) @ (np.array([self.center_x, self.center_y]) - point)
         return CropWindow(float(center[0]), float(center[1]), self.side, self.angle + angle)
+
+    def scaled(self, factor: float) -> CropWindow:
+        """Return the window with its side multiplied, about the same centre."""
+        return replace(self, side=self.side * factor)
 
     def to_crop(self, size: int) -> NDArray[np.float64]:
         """Return the (2, 3) affine map from image px to px of a `size` x `size` crop."""

@@ -26,6 +26,16 @@ GROUPS: dict[str, range] = {
 }
 CLOSED_GROUPS = frozenset({'right_eye', 'left_eye', 'outer_lips', 'inner_lips'})
 
+#: Schemes by name: which points of iBUG-68 a network of that scheme gives, in its order. 3DFAW's
+#: 66 points lack the inner corners of the mouth.
+SCHEMES: dict[str, tuple[int, ...]] = {
+    'ibug68': tuple(range(COUNT)),
+    'ibug66': tuple(i for i in range(COUNT) if i not in (60, 64)),
+    'none': (),
+}
+#: Neighbours on the inner lip of the points that `ibug66` lacks.
+_NEIGHBOURS = {60: (61, 67), 64: (63, 65)}
+
 _SWAPS = (
     [(i, 16 - i) for i in range(8)]
     + [(17 + i, 26 - i) for i in range(5)]
@@ -45,6 +55,20 @@ def _mirror_table() -> NDArray[np.intp]:
 
 #: (68,) index of each point's partner in the left-right mirrored image; an involution.
 MIRROR: NDArray[np.intp] = _mirror_table()
+
+
+def complete(points: ArrayLike, scheme: str) -> NDArray[np.float64]:
+    """Return the (68, D) points of iBUG-68 from the (N, D) points of a scheme.
+
+    A point that the scheme lacks is put amid its two neighbours on the lip.
+    """
+    chosen = list(SCHEMES[scheme])
+    points = np.asarray(points, np.float64)
+    full = np.zeros((COUNT, points.shape[1]))
+    full[chosen] = points
+    for missing in set(range(COUNT)) - set(chosen):
+        full[missing] = full[list(_NEIGHBOURS[missing])].mean(axis=0)
+    return full
 
 
 def bounding_box(points: ArrayLike) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ without bias and followed by batch norm; heads are biased 1 x 1 convolutions wit
 from __future__ import annotations
 
 import itertools
+from math import log2
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +17,26 @@ from torch.nn import functional
 
 from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_from_mnn_euler
 
-#: Output channels of stages 9, 8, ..., 1.
-CHANNELS = (64, 128, 256, 256, 256, 256, 256, 256, 256)
-_NARROW = 64
+#: Output channels of the first stages over the network's width; all further ones are the last.
+_MULTIPLES = (1, 2, 4)
 _POSE_PARAMETERS = 6
+
+
+class MnnOutputs(NamedTuple):
+    """What the full network says about B crops.
+
+    Attributes:
+        pose: (B, 6) parameters under direct supervision (L_ED): pitch, yaw, roll in radians as in
+            `geometry.rotations.matrix_from_mnn_euler`; the place x, y of the mean face's centre,
+            in sides of the crop from its middle; and the logarithm of the mean face's scale.
+        projection: (B, 6) parameters of the same meaning, supervised through the projected mean
+            face (L_AE).
+        face: What is deployed; its rotation is that of `pose`.
+    """
+
+    pose: Tensor
+    projection: Tensor
+    face: FaceOutputs
 
 
 def _norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
@@ -26,20 +44,21 @@ def _norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
 
 
 class Bottleneck(nn.Module):
-    """1x1 to 64 channels, a middle convolution, 1x1 back, with an identity sum.
+    """1x1 to few channels, a middle convolution, 1x1 back, with an identity sum.
 
     Args:
         channels: Input and output channels.
+        narrow: Channels in the middle.
         kernel: Kernel of the middle convolution: 3, or 1 where the map is a single pixel.
     """
 
-    def __init__(self, channels: int, kernel: int = 3) -> None:
+    def __init__(self, channels: int, narrow: int, kernel: int = 3) -> None:
         super().__init__()
-        middle = nn.Conv2d(_NARROW, _NARROW, kernel, padding=kernel // 2, bias=False)
+        middle = nn.Conv2d(narrow, narrow, kernel, padding=kernel // 2, bias=False)
         self.body = nn.Sequential(
-            _norm_relu(nn.Conv2d(channels, _NARROW, 1, bias=False), _NARROW),
-            _norm_relu(middle, _NARROW),
-            nn.Conv2d(_NARROW, channels, 1, bias=False),
+            _norm_relu(nn.Conv2d(channels, narrow, 1, bias=False), narrow),
+            _norm_relu(middle, narrow),
+            nn.Conv2d(narrow, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
         )
 
@@ -49,21 +68,27 @@ class Bottleneck(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Stages 9 to 1: (B, 3, 256, 256) to one map per stage, 256 x 256 down to 1 x 1."""
+    """Stages 9 to 1: (B, 3, 256, 256) to one map per stage, 256 x 256 down to 1 x 1.
 
-    def __init__(self) -> None:
+    Args:
+        channels: Output channels of each stage.
+    """
+
+    def __init__(self, channels: list[int]) -> None:
         super().__init__()
+        narrow = channels[0]
         first = nn.Sequential(
-            _norm_relu(nn.Conv2d(3, CHANNELS[0], 1, bias=False), CHANNELS[0]),
-            Bottleneck(CHANNELS[0]),
+            _norm_relu(nn.Conv2d(3, channels[0], 1, bias=False), channels[0]),
+            Bottleneck(channels[0], narrow),
         )
         halving = (
             nn.Sequential(
-                _norm_relu(nn.Conv2d(before, after, 2, 2, bias=False), after), Bottleneck(after)
+                _norm_relu(nn.Conv2d(before, after, 2, 2, bias=False), after),
+                Bottleneck(after, narrow),
             )
-            for before, after in itertools.pairwise(CHANNELS[:-1])
+            for before, after in itertools.pairwise(channels[:-1])
         )
-        last = nn.Sequential(nn.MaxPool2d(2), Bottleneck(CHANNELS[-1], kernel=1))
+        last = nn.Sequential(nn.MaxPool2d(2), Bottleneck(channels[-1], narrow, kernel=1))
         self.stages = nn.ModuleList([first, *halving, last])
 
     def forward(self, crops: Tensor) -> list[Tensor]:
@@ -79,12 +104,13 @@ class DecoderStage(nn.Module):
 
     Args:
         channels: c.
+        narrow: Channels in the middle of the bottleneck.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, narrow: int) -> None:
         super().__init__()
         reduce = nn.Conv2d(2 * channels, channels, 1, bias=False)
-        self.body = nn.Sequential(_norm_relu(reduce, channels), Bottleneck(channels))
+        self.body = nn.Sequential(_norm_relu(reduce, channels), Bottleneck(channels, narrow))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Map two (B, c, H, W) to one."""
@@ -92,12 +118,16 @@ class DecoderStage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Stages 2 to 9: back to (B, 64, 256, 256)."""
+    """Stages 2 to 9: back to (B, 64, 256, 256).
 
-    def __init__(self) -> None:
+    Args:
+        channels: Output channels of each stage of the encoder.
+    """
+
+    def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        widths = CHANNELS[-2::-1]
-        self.stages = nn.ModuleList(DecoderStage(width) for width in widths)
+        widths = channels[-2::-1]
+        self.stages = nn.ModuleList(DecoderStage(width, channels[0]) for width in widths)
         self.ups = nn.ModuleList(
             _norm_relu(nn.ConvTranspose2d(before, after, 2, 2, bias=False), after)
             for before, after in itertools.pairwise(widths)
@@ -123,39 +153,55 @@ class Mnn(nn.Module):
 
     Args:
         landmarks: Number of landmarks N; 0 builds the encoder-only pose module.
+        width: Channels of the first stage and of all bottlenecks; 64 in the paper.
+        input_size: Side S of the crops, a power of two: the last stage works at 1 x 1.
+
+    Raises:
+        ValueError: The input size is no power of two.
     """
 
-    def __init__(self, landmarks: int = 68) -> None:
+    def __init__(self, landmarks: int = 68, width: int = 64, input_size: int = 256) -> None:
         super().__init__()
+        stages = int(log2(input_size)) + 1
+        if 2 ** (stages - 1) != input_size:
+            raise ValueError(f'input_size is {input_size}, expected a power of two')
+        channels = [width * m for m in _MULTIPLES + _MULTIPLES[-1:] * (stages - len(_MULTIPLES))]
         self.landmarks = landmarks
-        self.encoder = Encoder()
-        self.pose = nn.Conv2d(CHANNELS[-1], _POSE_PARAMETERS, 1)
+        self.encoder = Encoder(channels)
+        self.pose = nn.Conv2d(channels[-1], _POSE_PARAMETERS, 1)
         if landmarks:
-            self.projection = nn.Conv2d(CHANNELS[-1], _POSE_PARAMETERS, 1)
-            self.decoder = Decoder()
-            self.maps = nn.Conv2d(CHANNELS[0], landmarks, 1)
-            self.visibility = nn.Conv2d(CHANNELS[0], landmarks, 1)
+            self.projection = nn.Conv2d(channels[-1], _POSE_PARAMETERS, 1)
+            self.decoder = Decoder(channels)
+            self.maps = nn.Conv2d(channels[0], landmarks, 1)
+            self.visibility = nn.Conv2d(channels[0], landmarks, 1)
 
     def forward(self, crops: Tensor) -> FaceOutputs:
         """Predict pose, and with a decoder landmarks and visibility.
 
         Args:
-            crops: (B, 3, 256, 256) RGB, normalised as the registry says.
+            crops: (B, 3, S, S) RGB, normalised as the registry says.
 
         Returns:
-            Rotation (B, 3, 3); points (B, N, 2), maps (B, N, 256, 256) and visibility (B, N)
+            Rotation (B, 3, 3); points (B, N, 2), maps (B, N, S, S) and visibility (B, N)
             logits, or None each without a decoder.
         """
+        if self.landmarks:
+            return self.all_outputs(crops).face
+        pose = self.pose(self.encoder(crops)[-1]).flatten(1).float()
+        return FaceOutputs(rotation_from_mnn_euler(pose[:, :3]), None, None, None)
+
+    def all_outputs(self, crops: Tensor) -> MnnOutputs:
+        """Return what the tasks of the full network are trained by."""
         maps = self.encoder(crops)
-        parameters = self.pose(maps[-1]).flatten(1).float()
-        rotation = rotation_from_mnn_euler(parameters[:, :3])
-        if not self.landmarks:
-            return FaceOutputs(rotation, None, None, None)
+        pose = self.pose(maps[-1]).flatten(1).float()
+        projection = self.projection(maps[-1]).flatten(1).float()
         features = self.decoder(maps)
         raw = self.maps(features).float()
         log_maps = raw.flatten(2).log_softmax(2).view_as(raw)
         visibility = self._visibility_at(log_maps, features)
-        return FaceOutputs(rotation, expected_points(log_maps), log_maps, visibility)
+        rotation = rotation_from_mnn_euler(pose[:, :3])
+        face = FaceOutputs(rotation, expected_points(log_maps), log_maps, visibility)
+        return MnnOutputs(pose, projection, face)
 
     def _visibility_at(self, log_maps: Tensor, features: Tensor) -> Tensor:
         """Read each landmark's visibility where its own map says that it is."""

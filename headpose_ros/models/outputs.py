@@ -18,12 +18,15 @@ class FaceOutputs(NamedTuple):
             lies at (p + 0.5) / S. None for a network without landmarks.
         log_maps: (B, N, h, w) log-probability of each landmark over the map's cells, or None.
         visibility: (B, N) logit of each landmark being seen, or None.
+        depth: (B, N) depth of the landmarks over the crop's side, larger is farther, zero at their
+            mean; or None.
     """
 
     rotation: Tensor | None
     points: Tensor | None
     log_maps: Tensor | None
     visibility: Tensor | None
+    depth: Tensor | None = None
 
 
 def rotation_from_6d(raw: Tensor) -> Tensor:
@@ -55,9 +58,39 @@ def rotation_from_mnn_euler(angles: Tensor) -> Tensor:
     return torch.stack(rows, dim=1)
 
 
+def rotation_from_aflw_euler(angles: Tensor) -> Tensor:
+    """Turn (B, 3) pitch, yaw, roll in radians into rotations `Rx(-pitch) Ry(yaw) Rz(roll)`.
+
+    The differentiable twin of `geometry.rotations.matrix_from_aflw`.
+    """
+    (cp, cy, cr), (sp, sy, sr) = angles.cos().unbind(1), angles.sin().unbind(1)
+    rows = [
+        torch.stack([cy * cr, -cy * sr, sy], dim=1),
+        torch.stack([cp * sr - sp * sy * cr, cp * cr + sp * sy * sr, sp * cy], dim=1),
+        torch.stack([-sp * sr - cp * sy * cr, -sp * cr + cp * sy * sr, cp * cy], dim=1),
+    ]
+    return torch.stack(rows, dim=1)
+
+
 def cell_centers(count: int, like: Tensor) -> Tensor:
     """Return the (count,) centres in [0, 1] of equal cells, on `like`'s device and dtype."""
     return (torch.arange(count, device=like.device, dtype=like.dtype) + 0.5) / count
+
+
+def gaussians(points: Tensor, size: int, sigma: float) -> Tensor:
+    """Draw Gaussians of peak 1.
+
+    Args:
+        points: (B, N, 2) in [0, 1].
+        size: Side S of the maps.
+        sigma: In sides of the map.
+
+    Returns:
+        (B, N, S, S).
+    """
+    cells = cell_centers(size, points)
+    x, y = (((cells - p) / sigma).square() / -2 for p in (points[:, :, :1], points[:, :, 1:]))
+    return x.exp()[:, :, None, :] * y.exp()[:, :, :, None]
 
 
 def expected_points(log_maps: Tensor) -> Tensor:
@@ -75,15 +108,16 @@ def expected_points(log_maps: Tensor) -> Tensor:
     return torch.stack([x, y], dim=2)
 
 
-def mass_near(log_maps: Tensor, points: Tensor, radius: float = 2.0) -> Tensor:
-    """Return (B, N): the probability within `radius` cells of each point, along both axes.
+def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tensor:
+    """Return (B, N): the probability within `radius` of each point, along both axes.
 
     A sharp map puts nearly all its mass there, a torn or flat one little: the landmark's
-    confidence, in [0, 1].
+    confidence, in [0, 1]. The radius is a share of the map, so that it means the same for maps
+    of any size.
     """
     maps = log_maps.exp()
     height, width = maps.shape[2:]
-    near_x = (points[:, :, :1] - cell_centers(width, maps)).abs() * width <= radius
-    near_y = (points[:, :, 1:] - cell_centers(height, maps)).abs() * height <= radius
+    near_x = (points[:, :, :1] - cell_centers(width, maps)).abs() <= radius
+    near_y = (points[:, :, 1:] - cell_centers(height, maps)).abs() <= radius
     window = near_y[:, :, :, None] & near_x[:, :, None, :]
     return (maps * window).sum(dim=(2, 3))

@@ -2,55 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import pkgutil
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from headpose_ros.models.mnn import Mnn
-from headpose_ros.models.mnn_lite import MnnLite
+from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
+from headpose_ros.geometry.landmarks import SCHEMES
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Mean and standard deviation of the RGB channels, as shares of full brightness."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+#: Into [-1, 1].
+UNIT = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+#: What torchvision's ImageNet weights, and so the papers that start from them, expect.
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A network and how to feed it.
+    """A network and how to feed it. Every network gives a rotation.
 
     Attributes:
         name: Registered name.
-        build: Makes the network with fresh parameters.
+        network: The class, `module:Class` within this package. It is imported when it is built:
+            a node whose network needs no torchvision does not need torchvision.
         input_size: Crop side in px.
-        landmarks: Number of landmarks N, iBUG-68 order where N is 68; 0 without landmarks.
+        scheme: Landmark scheme, a name of `geometry.landmarks.SCHEMES`; `none` without landmarks.
         paper: Where the network comes from.
+        normalization: Of the crop's channels.
+        depth: Whether the landmarks have depth.
+        margin: Side of the crop over the larger side of the landmarks' box.
+        defaults: Options of the class that this line sets.
     """
 
     name: str
-    build: Callable[[], nn.Module]
+    network: str
     input_size: int
-    landmarks: int
+    scheme: str
     paper: str
+    normalization: Normalization = UNIT
+    depth: bool = False
+    margin: float = LANDMARK_BOX_MARGIN
+    defaults: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def landmarks(self) -> int:
+        """Return the number of landmarks; 0 without."""
+        return len(SCHEMES[self.scheme])
+
+    def build(self, **options: Any) -> nn.Module:
+        """Return the network with fresh parameters.
+
+        Args:
+            options: Arguments of its class, as for a narrower variant.
+        """
+        build = pkgutil.resolve_name(f'{__package__}.{self.network}')
+        return build(**{**self.defaults, **options})
+
+    def to_input(self, crop: NDArray[np.uint8]) -> Tensor:
+        """Normalise one crop.
+
+        Args:
+            crop: uint8 (S, S, 3) BGR.
+
+        Returns:
+            float32 (3, S, S) RGB.
+        """
+        rgb = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
+        mean, std = (
+            torch.tensor(values)[:, None, None] * 255.0
+            for values in (self.normalization.mean, self.normalization.std)
+        )
+        return rgb.float().sub_(mean).div_(std)
+
+
+_MNN = 'Valle et al., TPAMI 2020'
+_CCR = 'Zhang et al., CCBR 2018'
+_HOPENET = 'Ruiz et al., CVPRW 2018'
+_PARTS3D = 'Bulat & Tzimiropoulos, ECCVW 2016'
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        ModelSpec('mnn_lite', MnnLite, 128, 68, 'headpose_ros; heads of Valle et al., TPAMI 2020'),
-        ModelSpec('mnn', Mnn, 256, 68, 'Valle et al., TPAMI 2020, supplement tables 1-2'),
-        ModelSpec('mnn_encoder', lambda: Mnn(0), 256, 0, 'Valle et al., TPAMI 2020, table 1'),
+        ModelSpec('mnn_lite', 'mnn_lite:MnnLite', 128, 'ibug68', f'ours; heads of {_MNN}'),
+        ModelSpec('mnn', 'mnn:Mnn', 256, 'ibug68', _MNN),
+        ModelSpec('mnn_encoder', 'mnn:Mnn', 256, 'none', _MNN, defaults={'landmarks': 0}),
+        ModelSpec('ccr', 'ccr:Ccr', 256, 'ibug68', _CCR),
+        ModelSpec('hopenet', 'hopenet:Hopenet', 224, 'none', _HOPENET, IMAGENET),
+        ModelSpec('parts3d', 'parts3d:Parts3d', 384, 'ibug66', _PARTS3D, IMAGENET, depth=True),
+        ModelSpec('ranking', 'ranking:RankingPose', 224, 'none', 'Gao & Wang', IMAGENET),
     )
 }
-
-
-def to_input(crop: NDArray[np.uint8]) -> Tensor:
-    """Normalise one crop for a network of this registry.
-
-    Args:
-        crop: uint8 (S, S, 3) BGR.
-
-    Returns:
-        float32 (3, S, S) RGB in [-1, 1].
-    """
-    rgb = np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1))
-    return torch.from_numpy(rgb).float().div_(127.5).sub_(1.0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headpose_ros.errors import HeadposeError
@@ -53,17 +55,39 @@ def load_model(name_or_path: str) -> LoadedModel:
         raise WeightsError(
             f'{path} is damaged: its sha256 differs from the one in its card; fetch it again'
         )
-    name, state = _read_tensors(path)
-    spec = MODELS[name]
-    network = spec.build()
+    header, state = _read_tensors(path)
+    spec = _spec(path, header)
     try:
+        network = spec.build(**json.loads(header.get('options', '{}')))
         network.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise WeightsError(
-            f'{path} does not fit the network {name}: expected weights exported by this version '
-            f'of headpose_ros'
+            f'{path} does not fit the network {spec.name}: expected weights exported by this '
+            f'version of headpose_ros'
         ) from error
     return LoadedModel(spec, network.eval().requires_grad_(False), card)
+
+
+def save_weights(
+    path: Path, spec: ModelSpec, state: Mapping[str, Tensor], options: Mapping[str, Any]
+) -> None:
+    """Write weights that :func:`load_model` reads; floats in half precision.
+
+    Args:
+        path: File to write, `.safetensors`.
+        spec: How the network is fed: input size and margin are written too.
+        state: The network's state dict.
+        options: What it was built with, beyond the registry's defaults.
+    """
+    half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    header = {
+        'model': spec.name,
+        'options': json.dumps(dict(options)),
+        'input_size': str(spec.input_size),
+        'margin': repr(spec.margin),
+    }
+    save_file(half, path, metadata=header)
+    path.chmod(0o644)  # safetensors writes files that only their owner may read
 
 
 def released_file(name_or_path: str) -> Path:
@@ -110,17 +134,29 @@ def _read_card(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_tensors(path: Path) -> tuple[str, dict[str, Tensor]]:
+def _read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework='pt') as file:
-            name = (file.metadata() or {}).get('model', '')
+            header = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
     except (SafetensorError, OSError) as error:
         raise WeightsError(f'{path} is not a safetensors file: {error}') from error
+    # Half precision on disk, single in use.
+    return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _spec(path: Path, header: Mapping[str, str]) -> ModelSpec:
+    """Return the registry's line, with what the file says otherwise."""
+    name = header.get('model', '')
     if name not in MODELS:
         raise WeightsError(
             f'{path} is for the model {name!r}, expected one of {", ".join(MODELS)}; '
             'export weights with headpose-train export'
         )
-    # Half precision on disk, single in use.
-    return name, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    spec = MODELS[name]
+    try:
+        size = int(header.get('input_size', spec.input_size))
+        margin = float(header.get('margin', spec.margin))
+    except ValueError as error:
+        raise WeightsError(f'{path} has a header that is not understood: {error}') from error
+    return replace(spec, input_size=size, margin=margin)

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.geometry.crop import CropWindow, apply_affine
+from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
+from headpose_ros.geometry.landmarks import SCHEMES, complete
 from headpose_ros.geometry.rotations import face_from_aligned, in_plane
 from headpose_ros.models.outputs import FaceOutputs, mass_near
-from headpose_ros.models.registry import to_input
+from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.crop import cut
 
@@ -24,12 +25,18 @@ class DeviceError(HeadposeError):
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the network says about one window; fields as in `faces.Face`."""
+    """What the network says about one window; further fields as in `faces.Face`.
+
+    Attributes:
+        depth: float64 (68,) depth of the landmarks in px of the image, larger is farther, zero at
+            their mean; (0,) for networks without.
+    """
 
     rotation: NDArray[np.float64]
     landmarks: NDArray[np.float64]
     visibility: NDArray[np.float64]
     landmark_confidence: NDArray[np.float64]
+    depth: NDArray[np.float64]
 
 
 class FaceNetwork:
@@ -51,13 +58,19 @@ class FaceNetwork:
 
     @torch.inference_mode()
     def estimate(self, image: NDArray[np.uint8], windows: Sequence[CropWindow]) -> list[Estimate]:
-        """Estimate all windows of one uint8 (H, W, 3) BGR image in one batch."""
+        """Estimate all windows of one uint8 (H, W, 3) BGR image in one batch.
+
+        Args:
+            image: The image.
+            windows: As around landmarks; a network that was trained on wider crops gets wider ones.
+        """
         if not windows:
             return []
-        size = self.spec.input_size
-        crops = torch.stack([to_input(cut(image, window, size)) for window in windows])
-        outputs = self._network(crops.to(self.device))
-        return _estimates(outputs, windows, size)
+        spec = self.spec
+        fitted = [window.scaled(spec.margin / LANDMARK_BOX_MARGIN) for window in windows]
+        crops = [spec.to_input(cut(image, window, spec.input_size)) for window in fitted]
+        outputs = self._network(torch.stack(crops).to(self.device))
+        return [_estimate(outputs, i, window, spec) for i, window in enumerate(fitted)]
 
 
 def limit_cpu_threads(count: int) -> None:
@@ -91,22 +104,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _estimates(outputs: FaceOutputs, windows: Sequence[CropWindow], size: int) -> list[Estimate]:
-    count = len(windows)
+def _estimate(outputs: FaceOutputs, i: int, window: CropWindow, spec: ModelSpec) -> Estimate:
+    """Bring the i-th outputs from the crop back into the image."""
     assert outputs.rotation is not None
-    rotations = outputs.rotation.cpu().double().numpy()
-    points, visibility, confidence = (np.zeros((count, 0, 2)), *(np.zeros((2, count, 0))))
-    if outputs.points is not None and outputs.log_maps is not None:
-        points = outputs.points.cpu().double().numpy() * size - 0.5
-        confidence = mass_near(outputs.log_maps, outputs.points).cpu().double().numpy()
-    if outputs.visibility is not None:
-        visibility = outputs.visibility.sigmoid().cpu().double().numpy()
-    return [
-        Estimate(
-            rotation=face_from_aligned(in_plane(window.angle) @ rotations[i]),
-            landmarks=apply_affine(window.to_image(size), points[i]),
-            visibility=visibility[i],
-            landmark_confidence=confidence[i],
-        )
-        for i, window in enumerate(windows)
-    ]
+    aligned = outputs.rotation[i].cpu().double().numpy()
+    rotation = face_from_aligned(in_plane(window.angle) @ aligned)
+    if outputs.points is None or outputs.log_maps is None or outputs.visibility is None:
+        return Estimate(rotation, np.zeros((0, 2)), *np.zeros((3, 0)))
+    confidence = mass_near(outputs.log_maps[i : i + 1], outputs.points[i : i + 1])[0]
+    # The crop's pixel p lies at (p + 0.5) / size.
+    points = outputs.points[i].cpu().double().numpy() * spec.input_size - 0.5
+    chances = torch.stack([outputs.visibility[i].float().sigmoid(), confidence.float()], dim=1)
+    depth = np.zeros((0, 1)) if outputs.depth is None else outputs.depth[i, :, None].cpu().numpy()
+    landmarks = apply_affine(window.to_image(spec.input_size), complete(points, spec.scheme))
+    visibility, certainty = _measured(chances.cpu().double().numpy(), spec.scheme).T
+    return Estimate(
+        rotation=rotation,
+        landmarks=landmarks,
+        visibility=visibility,
+        landmark_confidence=certainty,
+        depth=(complete(depth, spec.scheme) if len(depth) else depth)[:, 0] * window.side,
+    )
+
+
+def _measured(chances: NDArray[np.float64], scheme: str) -> NDArray[np.float64]:
+    """Return (68, 2) from (N, 2); points that the scheme lacks have no chance to be relied on."""
+    full = np.zeros((len(SCHEMES['ibug68']), chances.shape[1]))
+    full[list(SCHEMES[scheme])] = chances
+    return full
