@@ -1,30 +1,41 @@
-"""`headpose-train`: fit, evaluate, export and prepare."""
+"""`headpose-train`: check data, fit, evaluate, export, and the studies."""
 
 from __future__ import annotations
 
+import pkgutil
 import sys
-from collections.abc import Callable
 
 from headpose_ros.errors import HeadposeError
 from jsonargparse import auto_cli
 
-from headpose_training.data.mean_face import write_mean_face
 from headpose_training.errors import TrainingError
-from headpose_training.export import export
-from headpose_training.metrics.evaluate import evaluate
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    'evaluate': evaluate,
-    'export': export,
-    'mean-face': write_mean_face,
+#: Where each command is; modules are imported when they are called, as some take seconds.
+COMMANDS = {
+    'check': 'headpose_training.data.formats:check',
+    'evaluate': 'headpose_training.metrics.evaluate:evaluate',
+    'export': 'headpose_training.export:export',
+    'import-hopenet': 'headpose_training.export:import_hopenet',
+    'mean-face': 'headpose_training.data.mean_face:write_mean_face',
+    'smoke': 'headpose_training.smoke:smoke',
+    'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
+    'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
+    'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
 }
 _USAGE = """usage: headpose-train COMMAND --help
 
-commands:
-  fit        train a system:      headpose-train fit --config configs/mnn_lite_real_faces.yaml
-  evaluate   judge weights:       headpose-train evaluate --weights W --data D --out O
-  export     checkpoint to weights and card:  headpose-train export --checkpoint C --out W
-  mean-face  make the mean face:  headpose-train mean-face --head_model NPZ --data D --out CSV"""
+  check           look through a dataset folder: headpose-train check --format biwi --folder D
+  fit             train a system:       headpose-train fit --config configs/ccr_small.yaml
+  evaluate        judge weights:        headpose-train evaluate --weights W --data D --out O
+  export          checkpoint to weights and card: headpose-train export --checkpoint C --out W
+  import-hopenet  weights published with the Hopenet paper to ours
+  mean-face       make the mean face of the package anew
+  smoke           train every system for a few steps on drawn faces
+
+studies, each writes a table and a plot:
+  study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face
+  study-low-resolution     pose and landmarks of blurred-away faces
+  study-loss-weights       Hopenet's weight of the regression loss"""
 
 
 def main() -> int:
@@ -32,9 +43,10 @@ def main() -> int:
     command, arguments = (sys.argv[1:2] or ['--help'])[0], sys.argv[2:]
     try:
         if command == 'fit':
-            _fit(arguments)
+            pkgutil.resolve_name('headpose_training.fit:fit')(arguments)
         elif command in COMMANDS:
-            auto_cli(COMMANDS[command], args=arguments, as_positional=False)
+            function = pkgutil.resolve_name(COMMANDS[command])
+            auto_cli(function, args=arguments, as_positional=False)
         else:
             print(_USAGE)
             return 0 if command in ('-h', '--help') else 2
@@ -42,16 +54,6 @@ def main() -> int:
         print(f'headpose-train {command}: error: {error}', file=sys.stderr)
         return 2
     return 0
-
-
-def _fit(arguments: list[str]) -> None:
-    # Lightning takes seconds to import: only the command that needs it pays.
-    from lightning.pytorch.cli import LightningCLI
-
-    from headpose_training.data.module import RealFaces
-    from headpose_training.systems.mnn_lite import MnnLiteSystem
-
-    LightningCLI(MnnLiteSystem, RealFaces, args=['fit', *arguments], seed_everything_default=1)
 
 
 if __name__ == '__main__':

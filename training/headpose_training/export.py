@@ -1,70 +1,129 @@
-"""From a Lightning checkpoint to released weights: safetensors and a card."""
+"""From checkpoints to weights: safetensors and a card."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from headpose_ros.models.registry import MODELS
-from headpose_ros.models.weights import sha256
-from safetensors.torch import save_file
+from headpose_ros.models.hopenet import published_state
+from headpose_ros.models.registry import MODELS, ModelSpec
+from headpose_ros.models.weights import save_weights, sha256
 from torch import Tensor
 
 from headpose_training.errors import TrainingError
+from headpose_training.systems.base import CHECKPOINT_KEY
 
 _PREFIX = 'network.'
+#: What the margins of the published Hopenet crop come to on a box as wide as high.
+_PUBLISHED_HOPENET_MARGIN = 1.96
 
 
-def export(checkpoint: Path, model: str, out: Path, description: Path) -> None:
+def export(checkpoint: Path, out: Path, description: Path) -> None:
     """Write `<out>.safetensors` and `<out>.json`.
 
     Args:
         checkpoint: A checkpoint of `headpose-train fit`; the averaged weights are taken.
-        model: Registered name of the network.
         out: File to write, without suffix.
         description: JSON object with what a card must say: data, license, command.
     """
     card = _read_description(description)
-    state = read_checkpoint(checkpoint)
-    _check_fits(model, state, checkpoint)
+    content = read_checkpoint(checkpoint)
+    about = content[CHECKPOINT_KEY]
+    state = {
+        name[len(_PREFIX) :]: value
+        for name, value in content['state_dict'].items()
+        if name.startswith(_PREFIX)
+    }
+    spec = replace(MODELS[about['model']], input_size=about['input_size'], margin=about['margin'])
+    _write(out, spec, state, about['options'], card)
+
+
+def import_hopenet(state: Path, out: Path, description: Path) -> None:
+    """Turn weights that were published with the Hopenet paper's code into ours.
+
+    They are decoded with the left edges of the bins, as that code does.
+
+    Args:
+        state: State dict of the published code (ResNet-50).
+        out: File to write, without suffix.
+        description: JSON object with what a card must say: data, license, command.
+    """
+    card = _read_description(description)
+    tensors = published_state(read_tensors(state))
+    options = {'backbone': 'resnet50', 'decode': 'left_edges'}
+    spec = replace(MODELS['hopenet'], margin=_PUBLISHED_HOPENET_MARGIN)
+    _write(out, spec, tensors, options, card)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint of `headpose-train fit`, read without unpickling code.
+
+    Raises:
+        TrainingError: The file is no such checkpoint, or is of an unknown model.
+    """
+    content = _load(path)
+    about = content.get(CHECKPOINT_KEY)
+    if not isinstance(about, Mapping) or 'state_dict' not in content:
+        raise TrainingError(f'{path} is not a checkpoint of headpose-train fit of this version')
+    if about['model'] not in MODELS:
+        raise TrainingError(
+            f'{path} is of the model {about["model"]!r} of version {about.get("version")}: this '
+            f'version has {", ".join(MODELS)}'
+        )
+    return content
+
+
+def read_tensors(path: Path | str) -> dict[str, Tensor]:
+    """Return a state dict, read without unpickling code.
+
+    Raises:
+        TrainingError: The file is no state dict.
+    """
+    content = _load(Path(path))
+    if not all(isinstance(value, Tensor) for value in content.values()):
+        raise TrainingError(f'{path} is not a state dict: expected names and tensors only')
+    return content
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch.load raises whatever its parts raise
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainingError(f'{path} is not a checkpoint that torch reads: {first}') from error
+    if not isinstance(content, dict):
+        raise TrainingError(f'{path} holds a {type(content).__name__}, expected a dictionary')
+    return content
+
+
+def _write(
+    out: Path,
+    spec: ModelSpec,
+    state: Mapping[str, Tensor],
+    options: Mapping[str, Any],
+    card: dict[str, Any],
+) -> None:
+    _check_fits(spec, state, options)
     file = out.with_suffix('.safetensors')
     file.parent.mkdir(parents=True, exist_ok=True)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    save_file(half, file, metadata={'model': model})
-    file.chmod(0o644)  # safetensors writes files that only their owner may read
-    card |= {'model': model, 'bytes': file.stat().st_size, 'sha256': sha256(file)}
+    save_weights(file, spec, state, options)
+    card |= {'model': spec.name, 'options': dict(options)}
+    card |= {'bytes': file.stat().st_size, 'sha256': sha256(file)}
     out.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n', encoding='utf-8')
     print(f'{file}: {card["bytes"] / 1e6:.2f} MB, sha256 {card["sha256"]}')
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the network's tensors of a checkpoint, read without unpickling code.
-
-    Raises:
-        TrainingError: The file is no checkpoint of this workspace.
-    """
+def _check_fits(spec: ModelSpec, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> None:
     try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-        tensors: Mapping[str, Tensor] = content['state_dict']
-    except Exception as error:  # torch.load raises whatever its parts raise
-        raise TrainingError(f'{path} is not a checkpoint of headpose-train fit: {error}') from error
-    return {
-        name[len(_PREFIX) :]: value.contiguous()
-        for name, value in tensors.items()
-        if name.startswith(_PREFIX)
-    }
-
-
-def _check_fits(model: str, state: dict[str, Tensor], checkpoint: Path) -> None:
-    if model not in MODELS:
-        raise TrainingError(f'unknown model {model!r}: expected one of {", ".join(MODELS)}')
-    try:
-        MODELS[model].build().load_state_dict(state)
+        spec.build(**options).load_state_dict(dict(state))
     except RuntimeError as error:
-        raise TrainingError(f'{checkpoint} does not fit the network {model}: {error}') from error
+        raise TrainingError(
+            f'the weights do not fit the network {spec.name}: {str(error).splitlines()[1].strip()}'
+        ) from error
 
 
 def _read_description(path: Path) -> dict[str, Any]:

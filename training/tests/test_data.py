@@ -1,15 +1,25 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import project
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.rotations import geodesic, matrix_from_aflw
+from headpose_ros.models.registry import MODELS
 
-from headpose_training.data.augment import Augmentation, cut, mirror, occlude
+from headpose_training.data.augment import (
+    COARSE_FACTORS,
+    Augmentation,
+    coarsen,
+    cut,
+    mirror,
+    occlude,
+)
+from headpose_training.data.drawn_faces import project
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
+from headpose_training.data.formats import read_faces
 from headpose_training.data.module import FaceCrops
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS, read_real_faces
+from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.errors import TrainingError
 
 
@@ -26,48 +36,63 @@ def pose_of(points):
 
 
 def test_reads_sets_apart(real_faces):
-    train, judge = (read_real_faces(real_faces, sets) for sets in (TRAIN_SETS, JUDGE_SETS))
+    train, judge = (read_faces('real_faces', real_faces, sets) for sets in (TRAIN_SETS, JUDGE_SETS))
     assert (len(train), len(judge)) == (16, 8)
     assert not {face.name for face in train} & {face.name for face in judge}
 
 
 def test_labels_follow_the_stated_convention(real_faces):
-    for face in read_real_faces(real_faces, TRAIN_SETS):
+    for face in read_faces('real_faces', real_faces, TRAIN_SETS):
         assert np.degrees(geodesic(pose_of(face.landmarks), face.rotation)) < 0.1
 
 
-@pytest.mark.parametrize('broken', ['index.csv', 'landmarks68.npy', 'images/face_0.jpg'])
+@pytest.mark.parametrize('broken', ['index.csv', 'landmarks68.npy'])
 def test_missing_file_is_named(real_faces, tmp_path, broken):
     folder = shutil.copytree(real_faces, tmp_path / 'copy')
     (folder / broken).unlink()
-    with pytest.raises(TrainingError, match=broken.split('/')[-1]):
-        read_real_faces(folder, TRAIN_SETS)
+    with pytest.raises(TrainingError, match=rf'{broken} is missing; expected index\.csv, land'):
+        read_faces('real_faces', folder, TRAIN_SETS)
 
 
-def test_nan_landmarks_are_refused(real_faces, tmp_path):
+def test_labels_of_other_number_than_rows_are_refused(real_faces, tmp_path):
     folder = shutil.copytree(real_faces, tmp_path / 'copy')
-    points = np.load(folder / 'landmarks68.npy')
-    points[3, 5] = np.nan
-    np.save(folder / 'landmarks68.npy', points)
-    with pytest.raises(TrainingError, match=r'not finite.*face_3\.jpg'):
-        read_real_faces(folder, TRAIN_SETS)
+    np.save(folder / 'landmarks68.npy', np.load(folder / 'landmarks68.npy')[1:])
+    with pytest.raises(TrainingError, match=r'shape \(23, 68, 2\), expected \(24, 68, 2\)'):
+        read_faces('real_faces', folder, TRAIN_SETS)
+
+
+def test_index_without_a_pose_is_refused(real_faces, tmp_path):
+    folder = shutil.copytree(real_faces, tmp_path / 'copy')
+    index = folder / 'index.csv'
+    index.write_text(index.read_text().replace('pseudo_yaw_deg', 'yaw'))
+    with pytest.raises(TrainingError, match=r"lacks the columns \['pseudo_yaw_deg'\]"):
+        read_faces('real_faces', folder, TRAIN_SETS)
+
+
+def test_broken_face_of_another_set_does_not_matter(real_faces, tmp_path):
+    folder = shutil.copytree(real_faces, tmp_path / 'copy')
+    (folder / 'images' / 'face_2.jpg').unlink()
+    assert len(read_faces('real_faces', folder, TRAIN_SETS)) == 16
+    with pytest.raises(TrainingError, match=r'1 of 8 faces are broken, first: face_2\.jpg'):
+        read_faces('real_faces', folder, JUDGE_SETS)
 
 
 def test_unknown_set_lists_the_known(real_faces):
     with pytest.raises(TrainingError, match='afw'):
-        read_real_faces(real_faces, ['ibug'])
+        read_faces('real_faces', real_faces, ['ibug'])
 
 
 def test_mirrored_labels_describe_the_mirrored_face(real_faces):
-    for face in read_real_faces(real_faces, TRAIN_SETS):
+    for face in read_faces('real_faces', real_faces, TRAIN_SETS):
         crop = mirror(plain(face))
         assert np.degrees(geodesic(pose_of(crop.points), crop.rotation)) < 0.5
 
 
 def test_augmented_labels_describe_the_turned_face(real_faces):
     rng = np.random.default_rng(0)
-    for face in read_real_faces(real_faces, TRAIN_SETS):
-        crop = Augmentation()(face, 128, rng)
+    for face in read_faces('real_faces', real_faces, TRAIN_SETS):
+        window = CropWindow.around_landmarks(face.landmarks)
+        crop = Augmentation()(face, window, 128, rng)
         assert crop.image.shape == (128, 128, 3)
         assert crop.image.dtype == np.uint8
         assert np.degrees(geodesic(pose_of(crop.points), crop.rotation)) < 0.5
@@ -76,10 +101,48 @@ def test_augmented_labels_describe_the_turned_face(real_faces):
 def test_occluder_hides_the_points_under_it():
     image = np.zeros((64, 64, 3), np.uint8)
     points = np.stack(np.meshgrid(np.arange(64), np.arange(64)), -1).reshape(-1, 2)
-    covered_image, covered = occlude(image, (points + 0.5) / 64, np.random.default_rng(3))
+    covered_image, covers = occlude(image, np.random.default_rng(3))
     changed = covered_image.any(axis=2).ravel()
+    covered = covers((points + 0.5) / 64)
     assert covered.any()
     assert not (changed & ~covered).any()
+
+
+@pytest.mark.parametrize('factor', COARSE_FACTORS)
+def test_coarse_crops_have_the_papers_resolution(factor):
+    class Always:
+        def choice(self, values):
+            return factor
+
+    image = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    coarse = coarsen(image, Always())
+    rows = {row.tobytes() for row in coarse}
+    assert len(rows) == (224 if factor == 1 else round(224 / factor))
+
+
+def test_labels_that_a_dataset_lacks_stay_absent(real_faces):
+    face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    bare = replace(face, landmarks=None, annotated_box=face.box)
+    batch = FaceCrops([bare], MODELS['mnn_lite'], augmentation=Augmentation())[0]
+    assert set(batch) == {'image', 'rotation'}
+
+
+def test_depth_of_a_turned_head_is_found(real_faces, head_model):
+    head = FaceModel.load(head_model).with_our_zero_pose()
+    rotation = matrix_from_aflw(np.radians([10.0, 50.0, 20.0]))
+    solid = head.points @ rotation.T * 900.0
+    depth = head.depth_of(solid[:, :2], rotation)
+    assert depth == pytest.approx(solid[:, 2] - solid[:, 2].mean(), abs=1.0)
+    assert depth[30] < depth[[0, 16]].min()  # the nose is nearer than the ears
+
+
+def test_depth_is_mirrored_with_its_face(real_faces, head_model):
+    face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    head = FaceModel.load(head_model).with_our_zero_pose()
+    face = replace(face, depth=head.depth_of(face.landmarks, face.rotation))
+    crop = mirror(plain(face))
+    again = head.depth_of(crop.points, crop.rotation)
+    assert crop.depth == pytest.approx(again, abs=0.01)
 
 
 def test_head_hides_the_far_side(head_model):
@@ -102,8 +165,9 @@ def test_wrong_npz_is_named(tmp_path):
 def test_same_seed_same_crop(real_faces, head_model):
     import torch
 
-    faces = read_real_faces(real_faces, TRAIN_SETS)
-    crops = FaceCrops(faces, 128, FaceModel.load(head_model), Augmentation())
+    faces = read_faces('real_faces', real_faces, TRAIN_SETS)
+    head = FaceModel.load(head_model)
+    crops = FaceCrops(faces, MODELS['mnn_lite'], head=head, augmentation=Augmentation())
     images = []
     for _ in range(2):
         torch.manual_seed(7)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from headpose_training.data.samples import LabelledFace
 
 Image = NDArray[np.uint8]
 
+#: Down-sampling of the Hopenet paper's low-resolution training.
+COARSE_FACTORS = (1, 6, 11, 16, 21)
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -24,16 +28,18 @@ class Crop:
 
     Attributes:
         image: uint8 (S, S, 3) BGR.
-        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`.
-        rotation: (3, 3) camera-aligned rotation of the head in the crop.
-        visible: (68,) bool: inside the crop and not behind an occluder. Self-occlusion is added
-            by the dataset, which knows the head model.
+        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`; or None.
+        rotation: (3, 3) camera-aligned rotation of the head in the crop; or None.
+        visible: (68,) bool: inside the crop and not behind an occluder, nor hidden by annotation;
+            None without landmarks. Self-occlusion is added by the dataset, which knows the head.
+        depth: (68,) depth over the crop's side, larger is farther; or None.
     """
 
     image: Image
-    points: NDArray[np.float64]
-    rotation: NDArray[np.float64]
-    visible: NDArray[np.bool_]
+    points: NDArray[np.float64] | None
+    rotation: NDArray[np.float64] | None
+    visible: NDArray[np.bool_] | None
+    depth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,10 @@ class Augmentation:
         color: Probability of a change of gain, offset, gamma and saturation.
         gray: Probability of a grey picture.
         blur: Probability of Gaussian or motion blur.
+        blur_sigma: Largest sigma of the Gaussian, in hundredths of the crop's side.
         low_resolution: Probability of down- and up-sampling by 2 to 6.
+        coarse: Probability of down- and up-sampling by nearest neighbour by one of
+            `COARSE_FACTORS` of a 224 px crop (Ruiz et al., CVPRW 2018, section 4.4).
         noise: Probability of sensor noise.
         jpeg: Probability of JPEG compression at quality 15 to 70.
         occlusion: Probability of an occluding rectangle over part of the face.
@@ -61,21 +70,24 @@ class Augmentation:
     color: float = 0.7
     gray: float = 0.1
     blur: float = 0.15
+    blur_sigma: float = 2.0
     low_resolution: float = 0.15
+    coarse: float = 0.0
     noise: float = 0.15
     jpeg: float = 0.2
     occlusion: float = 0.25
 
-    def __call__(self, face: LabelledFace, size: int, rng: Generator) -> Crop:
-        """Return a random crop of `size` px of a face."""
-        window = CropWindow.around_landmarks(face.landmarks)
+    def __call__(self, face: LabelledFace, window: CropWindow, size: int, rng: Generator) -> Crop:
+        """Return a random crop of `size` px of a face, around its window."""
         crop = cut(face, self._jittered(window, rng), size)
         if rng.random() < self.mirror:
             crop = mirror(crop)
-        image, covered = crop.image.copy(), np.zeros(len(crop.points), bool)
+        image, visible = crop.image.copy(), crop.visible
         if rng.random() < self.occlusion:
-            image, covered = occlude(image, crop.points, rng)
-        return Crop(self._degraded(image, rng), crop.points, crop.rotation, crop.visible & ~covered)
+            image, covers = occlude(image, rng)
+            if crop.points is not None and visible is not None:
+                visible = visible & ~covers(crop.points)
+        return replace(crop, image=self._degraded(image, rng), visible=visible)
 
     def _jittered(self, window: CropWindow, rng: Generator) -> CropWindow:
         dx, dy = rng.uniform(-self.shift, self.shift, 2) * window.side
@@ -88,8 +100,9 @@ class Augmentation:
         steps = (
             (self.color, change_color),
             (self.gray, to_gray),
-            (self.blur, blur),
+            (self.blur, lambda picture, rng: blur(picture, rng, self.blur_sigma)),
             (self.low_resolution, lower_resolution),
+            (self.coarse, coarsen),
             (self.noise, add_noise),
             (self.jpeg, compress),
         )
@@ -100,26 +113,41 @@ class Augmentation:
 
 
 def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
-    """Cut a window out of a face's image; the labels turn with it."""
-    matrix = window.to_crop(size)
-    pixels = cut_pixels(face.image, window, size)
-    points = (apply_affine(matrix, face.landmarks) + 0.5) / size
-    rotation = in_plane(-window.angle) @ face.rotation
+    """Cut a window out of a face's image; the labels turn with it.
+
+    Raises:
+        TrainingError: The image is missing or broken.
+    """
+    pixels = cut_pixels(face.read_image(), window, size)
+    rotation = None if face.rotation is None else in_plane(-window.angle) @ face.rotation
+    depth = None if face.depth is None else face.depth / window.side
+    if face.landmarks is None:
+        return Crop(pixels, None, rotation, None, depth)
+    points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
     inside = np.logical_and(points > 0, points < 1).all(axis=1)
-    return Crop(pixels, points, rotation, inside)
+    visible = inside if face.visible is None else inside & face.visible
+    return Crop(pixels, points, rotation, visible, depth)
 
 
 def mirror(crop: Crop) -> Crop:
     """Return the left-right mirrored crop, with landmarks swapped to their partners."""
-    points = crop.points[MIRROR] * [-1.0, 1.0] + [1.0, 0.0]
-    image = np.ascontiguousarray(crop.image[:, ::-1])
-    return Crop(image, points, mirrored(crop.rotation), crop.visible[MIRROR])
+    return Crop(
+        image=np.ascontiguousarray(crop.image[:, ::-1]),
+        points=None if crop.points is None else crop.points[MIRROR] * [-1.0, 1.0] + [1.0, 0.0],
+        rotation=None if crop.rotation is None else mirrored(crop.rotation),
+        visible=None if crop.visible is None else crop.visible[MIRROR],
+        depth=None if crop.depth is None else crop.depth[MIRROR],
+    )
 
 
 def occlude(
-    image: Image, points: NDArray[np.float64], rng: Generator
-) -> tuple[Image, NDArray[np.bool_]]:
-    """Cover a random turned rectangle; return the image and which points it covers (N,)."""
+    image: Image, rng: Generator
+) -> tuple[Image, Callable[[NDArray[np.float64]], NDArray[np.bool_]]]:
+    """Cover a random turned rectangle.
+
+    Returns:
+        The image, and a function that tells which of (N, 2) points in [0, 1] are covered.
+    """
     size = image.shape[0]
     center = rng.uniform(0.15, 0.85, 2) * size
     extent = rng.uniform(0.12, 0.5, 2) * size
@@ -128,8 +156,12 @@ def occlude(
     mask = np.zeros(image.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, corners, 255)
     image[mask > 0] = _occluder_texture(image, rng)[mask > 0]
-    x, y = np.clip(np.rint(points * size - 0.5).astype(int), 0, size - 1).T
-    return image, mask[y, x] > 0
+
+    def covers(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        x, y = np.clip(np.rint(points * size - 0.5).astype(int), 0, size - 1).T
+        return mask[y, x] > 0
+
+    return image, covers
 
 
 def _occluder_texture(image: Image, rng: Generator) -> Image:
@@ -156,10 +188,16 @@ def to_gray(image: Image, rng: Generator) -> Image:
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
 
 
-def blur(image: Image, rng: Generator) -> Image:
-    """Blur by a Gaussian, or along a line as a moving head does."""
+def blur(image: Image, rng: Generator, largest: float) -> Image:
+    """Blur by a Gaussian, or along a line as a moving head does.
+
+    Args:
+        image: uint8 (S, S, 3).
+        rng: Source of chance.
+        largest: Largest sigma, in hundredths of the crop's side.
+    """
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 2.5))
+        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, largest) * image.shape[0] / 100)
     length = int(rng.integers(3, 10))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1.0 / length
@@ -176,6 +214,15 @@ def lower_resolution(image: Image, rng: Generator) -> Image:
     down, up = rng.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA], 2)
     shrunk = cv2.resize(image, (small, small), interpolation=int(down))
     return cv2.resize(shrunk, (size, size), interpolation=int(up))
+
+
+def coarsen(image: Image, rng: Generator) -> Image:
+    """Down- and up-sample by one of :data:`COARSE_FACTORS`, by nearest neighbour."""
+    size = image.shape[0]
+    factor = rng.choice(COARSE_FACTORS)
+    small = max(round(min(size, 224) / factor), 4) if factor > 1 else size
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST)
 
 
 def add_noise(image: Image, rng: Generator) -> Image:

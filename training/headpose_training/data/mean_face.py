@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from headpose_ros.geometry.rotations import (
 from scipy.spatial.transform import Rotation
 
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
-from headpose_training.data.real_faces import TRAIN_SETS, read_real_faces
+from headpose_training.data.formats import read_faces
+from headpose_training.data.real_faces import TRAIN_SETS
 
 _HEADER = """Mean face: 68 iBUG landmarks in the REP-155 face frame, metres: x out, y left, z up.
 Origin: sellion. Source: neutral head of ICT-FaceKit, MIT licence, (c) 2020 USC Institute for
@@ -30,7 +32,7 @@ def aligned_head(head_model: Path, data: Path) -> FaceModel:
     model fitted to the same faces' landmarks.
     """
     head = symmetric(FaceModel.load(head_model))
-    faces = read_real_faces(data, TRAIN_SETS)
+    faces = read_faces('real_faces', data, TRAIN_SETS)
     fitted = np.stack([weak_perspective_rotation(head.points, f.landmarks) for f in faces])
     labels = np.stack([face.rotation for face in faces])
     pitch = aflw_from_matrix(constant_offset(fitted, labels))[0]
@@ -43,7 +45,7 @@ def symmetric(head: FaceModel) -> FaceModel:
     flip = np.array([-1.0, 1.0, 1.0])
     normals = head.normals + head.normals[MIRROR] * flip
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return FaceModel((head.points + head.points[MIRROR] * flip) / 2, normals)
+    return replace(head, points=(head.points + head.points[MIRROR] * flip) / 2, normals=normals)
 
 
 def write_mean_face(head_model: Path, data: Path, out: Path) -> None:

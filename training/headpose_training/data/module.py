@@ -2,63 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
 
 import lightning
 import numpy as np
 import torch
-from headpose_ros.geometry.crop import CropWindow
-from headpose_ros.models.registry import to_input
+from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
+from headpose_ros.models.registry import ModelSpec
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headpose_training.data.augment import Augmentation, Crop, cut
+from headpose_training.data.crops import CROPS
 from headpose_training.data.face_model import FaceModel
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS, read_real_faces
+from headpose_training.data.formats import FORMATS, read_faces
+from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
+from headpose_training.errors import TrainingError
 
-
-class Batch(TypedDict):
-    """B crops with labels, shapes as in `data.augment.Crop`.
-
-    Attributes:
-        image: float32 (B, 3, S, S) normalised RGB.
-        points: float32 (B, 68, 2) in [0, 1].
-        rotation: float32 (B, 3, 3).
-        visible: float32 (B, 68), 1 = seen.
-    """
-
-    image: Tensor
-    points: Tensor
-    rotation: Tensor
-    visible: Tensor
+#: B crops with labels, shapes as in `data.augment.Crop`; labels that the faces lack are absent.
+#: `image` float32 (B, 3, S, S), `points` (B, 68, 2) in [0, 1], `rotation` (B, 3, 3), `visible`
+#: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side.
+Batch = dict[str, Tensor]
 
 
 class FaceCrops(Dataset[Batch]):
-    """Faces as crops: augmented, or the plain window around their landmarks.
+    """Faces as crops: augmented, or the plain window.
 
     Args:
         faces: The labelled faces.
-        size: Crop side in px.
-        head: Head model that tells which landmarks a pose hides.
+        spec: How the network is fed.
+        crop: Crop protocol, a name of `data.crops.CROPS`.
+        head: Head model that tells which landmarks a pose hides, or None.
         augmentation: Random changes, or None for the plain window.
         repeats: How often each face occurs in an epoch.
     """
 
     def __init__(
         self,
-        faces: list[LabelledFace],
-        size: int,
-        head: FaceModel,
+        faces: Sequence[LabelledFace],
+        spec: ModelSpec,
+        crop: str = 'landmarks',
+        head: FaceModel | None = None,
         augmentation: Augmentation | None = None,
         repeats: int = 1,
     ) -> None:
         self.faces = faces
-        self.size = size
+        self.spec = spec
         self.head = head
         self.augmentation = augmentation
         self.repeats = repeats
+        self._window = CROPS[crop]
+        # The papers' protocols come with a margin of their own.
+        self._scale = spec.margin / LANDMARK_BOX_MARGIN if crop == 'landmarks' else 1.0
 
     def __len__(self) -> int:
         """Return the number of crops in an epoch."""
@@ -67,64 +65,115 @@ class FaceCrops(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         """Return one crop; the augmentation draws from torch's seeded generator."""
         face = self.faces[index % len(self.faces)]
-        crop = self._crop(face)
-        visible = crop.visible & self.head.visible(crop.rotation)
-        return Batch(
-            image=to_input(crop.image),
-            points=torch.from_numpy(crop.points.astype(np.float32)),
-            rotation=torch.from_numpy(crop.rotation.astype(np.float32)),
-            visible=torch.from_numpy(visible.astype(np.float32)),
-        )
+        crop = self._crop(face, self._window(face).scaled(self._scale))
+        labels = {
+            'points': crop.points,
+            'rotation': crop.rotation,
+            'visible': self._visible(crop),
+            'depth': crop.depth,
+        }
+        tensors = {
+            name: torch.from_numpy(label.astype(np.float32))
+            for name, label in labels.items()
+            if label is not None
+        }
+        return {'image': self.spec.to_input(crop.image), **tensors}
 
-    def _crop(self, face: LabelledFace) -> Crop:
+    def _crop(self, face: LabelledFace, window: CropWindow) -> Crop:
         if self.augmentation is None:
-            return cut(face, CropWindow.around_landmarks(face.landmarks), self.size)
+            return cut(face, window, self.spec.input_size)
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        return self.augmentation(face, self.size, rng)
+        return self.augmentation(face, window, self.spec.input_size, rng)
+
+    def _visible(self, crop: Crop) -> np.ndarray | None:
+        if crop.visible is None or self.head is None or crop.rotation is None:
+            return crop.visible
+        return crop.visible & self.head.visible(crop.rotation)
 
 
-class RealFaces(lightning.LightningDataModule):
-    """Trains on LFPW and HELEN, watches AFW; never the other way round.
+class FaceData(lightning.LightningDataModule):
+    """Training and validation faces; the network's spec tells how they are cropped.
 
     Args:
-        folder: The packed `real_faces` folder.
-        head_model: `ict_facekit.npz`, for the landmarks' visibility.
-        size: Crop side in px.
+        folder: Folder of the dataset.
+        format: Layout of the folder: real_faces, 300w_lp, aflw2000, biwi, ... (`headpose-train
+            check --help` tells all).
+        train_sets: Sets of the folder to train on; empty is all.
+        judge_folder: Folder of the validation faces; empty is the same folder.
+        judge_format: Its layout; empty is the same.
+        judge_sets: Sets to validate on.
+        head_model: `ict_facekit.npz`: hides the landmarks on the far side of a head, and gives
+            depth to faces that come without.
+        crop: Crop protocol: landmarks (ours), hopenet, mnn, ccr.
         batch_size: Crops in a batch.
         workers: Loader processes; on two cores one keeps up with the network.
         augmentation: Ranges of the random changes.
-        repeats: How often each face occurs in an epoch; more repeats, fewer looks at AFW.
-        limit: Use only the first so many faces of each part, for smoke runs; 0 is all.
+        augment: False trains on the plain crops, as to see whether a network can overfit.
+        repeats: How often each face occurs in an epoch; more repeats, fewer validations.
+        limit: Use only the first so many faces of each part; 0 is all.
+        skip_broken: Leave broken faces out instead of refusing the folder.
     """
 
     def __init__(
         self,
         folder: Path,
-        head_model: Path,
-        size: int = 128,
+        format: str = 'real_faces',
+        train_sets: Sequence[str] = TRAIN_SETS,
+        judge_folder: Path | None = None,
+        judge_format: str = '',
+        judge_sets: Sequence[str] = JUDGE_SETS,
+        head_model: Path | None = None,
+        crop: str = 'landmarks',
         batch_size: int = 48,
         workers: int = 1,
         augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
+        augment: bool = True,
         repeats: int = 1,
         limit: int = 0,
+        skip_broken: bool = False,
     ) -> None:
         super().__init__()
-        self.folder = folder
+        if crop not in CROPS:
+            raise TrainingError(f'unknown crop {crop!r}: expected one of {", ".join(CROPS)}')
+        self.train_part = (format, folder, train_sets)
+        self.judge_part = (judge_format or format, judge_folder or folder, judge_sets)
         self.head_model = head_model
-        self.size = size
+        self.crop = crop
         self.batch_size = batch_size
         self.workers = workers
-        self.augmentation = augmentation
+        self.augmentation = augmentation if augment else None
         self.repeats = repeats
         self.limit = limit or None
+        self.skip_broken = skip_broken
 
     def setup(self, stage: str) -> None:
-        """Read the faces into memory, once, before the workers fork."""
-        head = FaceModel.load(self.head_model)
-        train = read_real_faces(self.folder, TRAIN_SETS)[: self.limit]
-        judge = read_real_faces(self.folder, JUDGE_SETS)[: self.limit]
-        self.train_crops = FaceCrops(train, self.size, head, self.augmentation, self.repeats)
-        self.judge_crops = FaceCrops(judge, self.size, head)
+        """Read the labels, once, before the workers fork."""
+        system = self.trainer.lightning_module
+        spec: ModelSpec = system.spec
+        head = FaceModel.load(self.head_model).with_our_zero_pose() if self.head_model else None
+        train = self._faces(self.train_part, system.needs, head)
+        judge = self._faces(self.judge_part, system.needs, head)
+        self.train_crops = FaceCrops(train, spec, self.crop, head, self.augmentation, self.repeats)
+        self.judge_crops = FaceCrops(judge, spec, self.crop, head)
+
+    def _faces(
+        self,
+        part: tuple[str, Path, Sequence[str]],
+        needs: frozenset[str],
+        head: FaceModel | None,
+    ) -> list[LabelledFace]:
+        name, folder, sets = part
+        faces = read_faces(name, folder, sets, self.skip_broken)[: self.limit]
+        if 'depth' in needs and head is not None:
+            faces = [_with_depth(face, head) for face in faces]
+        missing = sorted(n for n in needs if any(getattr(face, n) is None for face in faces))
+        if missing:
+            hint = ' (--data.head_model gives depth)' if 'depth' in missing else ''
+            raise TrainingError(
+                f'this system needs {", ".join(missing)}{hint}, which {folder} does not have: '
+                f'the format {name} labels {", ".join(sorted(FORMATS[name].labels))}'
+            )
+        return faces
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled augmented crops."""
@@ -139,8 +188,14 @@ class RealFaces(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the plain crops of AFW."""
-        return DataLoader(self.judge_crops, 64)
+        """Return the plain crops of the validation faces."""
+        return DataLoader(self.judge_crops, min(self.batch_size, 32))
+
+
+def _with_depth(face: LabelledFace, head: FaceModel) -> LabelledFace:
+    if face.depth is not None or face.landmarks is None or face.rotation is None:
+        return face
+    return replace(face, depth=head.depth_of(face.landmarks, face.rotation))
 
 
 def _one_thread(worker: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import torch
-from headpose_ros.models.outputs import cell_centers
+from headpose_ros.geometry.rotations import mnn_euler_from_matrix
+from headpose_ros.models.outputs import cell_centers, gaussians, rotation_from_mnn_euler
 from torch import Tensor
 
 
@@ -53,4 +54,80 @@ def map_cross_entropy(
     dy = (cell_centers(height, log_maps) - target[:, :, 1:]) * height / sigma
     gauss_x, gauss_y = (-dx.square() / 2).softmax(2), (-dy.square() / 2).softmax(2)
     entropy = -torch.einsum('bnh,bnhw,bnw->bn', gauss_y, log_maps, gauss_x)
-    return (entropy * weight).sum() / weight.sum().clamp(min=1.0)
+    return masked_mean(entropy, weight)
+
+
+def gaussian_maps(target: Tensor, size: int, sigma: float, weight: Tensor) -> Tensor:
+    """Draw Gaussians of peak 1 around points, all-zero maps where the weight is zero.
+
+    Args:
+        target: (B, N, 2) points in [0, 1].
+        size: Side of the maps in cells.
+        sigma: In cells.
+        weight: (B, N), 1 = drawn.
+
+    Returns:
+        (B, N, size, size).
+    """
+    return gaussians(target, size, sigma / size) * weight[:, :, None, None]
+
+
+def disk_maps(target: Tensor, size: int, radius: Tensor) -> Tensor:
+    """Draw binary disks around points.
+
+    Args:
+        target: (B, N, 2) points in [0, 1].
+        size: Side of the maps in cells.
+        radius: (B,) in cells.
+
+    Returns:
+        (B, N, size, size), 0 or 1.
+    """
+    cells = cell_centers(size, target)
+    x, y = (((cells - p) * size).square() for p in (target[:, :, :1], target[:, :, 1:]))
+    squared = x[:, :, None, :] + y[:, :, :, None]
+    return (squared <= radius.square()[:, None, None, None]).to(target.dtype)
+
+
+def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of values (B, N) where the weight (B, N) is 1; 0 where it never is."""
+    return (values * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def project(shape: Tensor, parameters: Tensor) -> Tensor:
+    """Project a 3-D face by six pose parameters (scaled orthographic).
+
+    Args:
+        shape: (N, 3) camera-aligned, centred, any unit.
+        parameters: (B, 6) as in `models.mnn.MnnOutputs`.
+
+    Returns:
+        (B, N, 2) in [0, 1].
+    """
+    turned = shape @ rotation_from_mnn_euler(parameters[:, :3]).transpose(1, 2)
+    scale = parameters[:, 5].exp()[:, None, None]
+    return turned[:, :, :2] * scale + parameters[:, None, 3:5] + 0.5
+
+
+def pose_parameters(shape: Tensor, points: Tensor, rotation: Tensor, weight: Tensor) -> Tensor:
+    """Fit place and scale of a turned 3-D face to points: the label of L_ED.
+
+    Args:
+        shape: (N, 3) camera-aligned, centred.
+        points: (B, N, 2) in [0, 1].
+        rotation: (B, 3, 3) camera-aligned.
+        weight: (B, N), 0 for points that do not count.
+
+    Returns:
+        (B, 6) as in `models.mnn.MnnOutputs`.
+    """
+    share = (weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0))[:, :, None]
+    turned = (shape @ rotation.transpose(1, 2))[:, :, :2]
+    model_mean, mean = (turned * share).sum(dim=1), (points * share).sum(dim=1)
+    model, seen = turned - model_mean[:, None], points - mean[:, None]
+    over = (model * seen * share).sum(dim=(1, 2))
+    scale = (over / (model.square() * share).sum(dim=(1, 2)).clamp(min=1e-9)).clamp(min=1e-3)
+    place = mean - scale[:, None] * model_mean - 0.5
+    angles = mnn_euler_from_matrix(rotation.double().cpu().numpy())
+    euler = torch.as_tensor(angles, dtype=points.dtype, device=points.device)
+    return torch.cat([euler, place, scale.log()[:, None]], dim=1)

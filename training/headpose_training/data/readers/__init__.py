@@ -1,0 +1,1 @@
+"""One reader per public dataset format; `data.formats` lists them."""

@@ -1,0 +1,79 @@
+"""`headpose-train fit`: Lightning's command line with our systems, data, logs and checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from headpose_training.data.module import FaceData
+from headpose_training.errors import TrainingError
+from headpose_training.systems.base import System
+
+# All systems, so that a configuration can name them without their module.
+from headpose_training.systems.ccr import CcrSystem  # noqa: F401
+from headpose_training.systems.hopenet import HopenetSystem  # noqa: F401
+from headpose_training.systems.mnn import MnnSystem  # noqa: F401
+from headpose_training.systems.mnn_lite import MnnLiteSystem  # noqa: F401
+from headpose_training.systems.parts3d import Parts3dSystem  # noqa: F401
+from headpose_training.systems.ranking import RankingSystem  # noqa: F401
+
+#: The checkpoint in the run's folder to resume from.
+CHECKPOINT = 'newest.ckpt'
+
+
+class HeadposeCLI(LightningCLI):
+    """Adds the run's folder, averaged weights and a checkpoint after every epoch."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add `--out`, and the callbacks that every run has."""
+        parser.add_argument(
+            '--out', type=Path, default=Path('runs/run'), help='folder of logs and checkpoints'
+        )
+        parser.add_lightning_class_args(EMAWeightAveraging, 'averaging')
+        parser.add_lightning_class_args(ModelCheckpoint, 'checkpoint')
+        parser.add_lightning_class_args(RichProgressBar, 'progress')
+        parser.set_defaults(
+            {
+                'averaging.decay': 0.998,
+                'averaging.use_buffers': True,
+                'checkpoint.filename': Path(CHECKPOINT).stem,
+                'checkpoint.enable_version_counter': False,
+            }
+        )
+        parser.link_arguments('out', 'checkpoint.dirpath')
+
+    def before_fit(self) -> None:
+        """Log to CSV and TensorBoard in the run's folder."""
+        out = self.config['fit']['out']
+        self.trainer.loggers = [CSVLogger(out, 'csv'), TensorBoardLogger(out, 'tensorboard')]
+
+
+def fit(arguments: list[str]) -> None:
+    """Train a system as the arguments say.
+
+    Raises:
+        TrainingError: The data, the configuration or the machine does not do.
+    """
+    # Checkpoints are read as tensors only: a file from elsewhere must not run code.
+    words = ['fit', '--weights_only', 'true', *arguments]
+    try:
+        HeadposeCLI(
+            System,
+            FaceData,
+            subclass_mode_model=True,
+            save_config_kwargs={'overwrite': True},
+            seed_everything_default=1,
+            trainer_defaults={'gradient_clip_val': 5.0, 'log_every_n_steps': 20, 'logger': False},
+            args=words,
+        )
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise TrainingError(
+                'out of memory: lower --data.batch_size (and raise '
+                '--trainer.accumulate_grad_batches by as much), or use a smaller input or network'
+            ) from error
+        raise

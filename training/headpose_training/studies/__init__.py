@@ -1,0 +1,1 @@
+"""Experiments of papers, done again on any dataset."""

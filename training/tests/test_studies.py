@@ -1,0 +1,110 @@
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from headpose_ros.geometry.face_shape import mean_face
+from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw
+from headpose_ros.models.weights import load_model
+from headpose_ros.perception.infer import FaceNetwork
+
+from headpose_training.data.formats import read_faces
+from headpose_training.errors import TrainingError
+from headpose_training.metrics.estimates import estimate_of
+from headpose_training.metrics.pose import geodesic_deg
+from headpose_training.studies import low_resolution as coarse_faces
+from headpose_training.studies.landmark_to_pose import landmark_to_pose
+from headpose_training.studies.low_resolution import coarse, low_resolution
+from headpose_training.studies.pnp import CAMERA, SUBSETS, solve_pose
+
+
+def seen(pose, distance=1.2):
+    """Return (68, 2) px of the mean face before the camera of the studies."""
+    turn = cv2.Rodrigues(face_from_aligned(pose))[0]
+    return cv2.projectPoints(mean_face(), turn, np.array([0, 0, distance]), CAMERA, None)[0][:, 0]
+
+
+@pytest.mark.parametrize('subset', SUBSETS)
+@pytest.mark.parametrize('angles', [(0, 0, 0), (10, -40, 20), (-25, 75, 0)])
+def test_solves_the_pose_of_the_mean_face(subset, angles):
+    pose = matrix_from_aflw(np.radians(angles))
+    assert geodesic_deg(solve_pose(seen(pose), subset)[None], pose[None])[0] < 0.01
+
+
+def test_a_face_of_another_depth_is_held_wrongly():
+    pose = matrix_from_aflw(np.radians([0, 40, 0]))
+    solved = solve_pose(seen(pose), stretch=(1.4, 1, 1))
+    assert geodesic_deg(solved[None], pose[None])[0] > 3
+
+
+@pytest.fixture(scope='module')
+def poses(real_faces, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('landmark_to_pose')
+    landmark_to_pose(real_faces, folder)
+    return folder
+
+
+def test_landmark_to_pose_shows_what_hurts(poses):
+    rows = json.loads((poses / 'landmark_to_pose.json').read_text())['rows']
+    errors = {(r['study'], r['points'], r['value']): r['geodesic']['value'] for r in rows}
+    assert errors['points', '68', 0] < 3
+    assert errors['jitter', '68', 10] > errors['jitter', '68', 0]
+    assert errors['jitter', '6', 10] > 2 * errors['jitter', '68', 10]
+    assert errors['width', '68', 1.4] > errors['width', '68', 1.0]
+    assert errors['depth', '68', 0.6] > errors['depth', '68', 1.0]
+
+
+def test_landmark_to_pose_writes_table_and_plot(poses):
+    table = (poses / 'landmark_to_pose.md').read_text()
+    assert '| jitter 10 px | 68 |' in table
+    assert '| width x 0.6 | 68 |' in table
+    assert (poses / 'landmark_to_pose.png').stat().st_size > 5000
+
+
+def test_landmark_to_pose_repeats_itself(poses, real_faces, tmp_path):
+    landmark_to_pose(real_faces, tmp_path)
+    name = 'landmark_to_pose.json'
+    assert (tmp_path / name).read_text() == (poses / name).read_text()
+
+
+@pytest.mark.parametrize('study', [landmark_to_pose, low_resolution])
+def test_faces_without_pose_labels_are_refused(study, tmp_path, monkeypatch):
+    module = 'low_resolution' if study is low_resolution else 'landmark_to_pose'
+    monkeypatch.setattr(f'headpose_training.studies.{module}.read_faces', lambda *_: [])
+    with pytest.raises(TrainingError, match='no face of'):
+        study(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(('factor', 'left'), [(1, 128), (5, 26), (15, 9)])
+def test_coarse_pictures_keep_few_pixels_and_their_place(factor, left):
+    ramp = np.repeat(np.arange(128, dtype=np.uint8)[None, :, None], 128, axis=0).repeat(3, axis=2)
+    coarsened = coarse(ramp, factor)
+    assert len(np.unique(coarsened)) == left
+    shift = coarsened.astype(float) - ramp
+    assert abs(shift.mean()) <= 1
+    assert np.abs(shift).max() <= factor
+
+
+@pytest.mark.parametrize('margin', [1.35, 1.8])
+def test_without_loss_the_network_sees_what_it_always_sees(margin, real_faces):
+    model = load_model('mnn_lite')
+    network = FaceNetwork(replace(model, spec=replace(model.spec, margin=margin)), 'cpu')
+    face = read_faces('real_faces', real_faces, ('afw',))[0]
+    rotation, landmarks = coarse_faces._estimate(network, face, 1)
+    usual = estimate_of(network, face)
+    assert landmarks == pytest.approx(usual.landmarks, abs=0.05)
+    assert coarse_faces.aligned_from_face(usual.rotation) == pytest.approx(rotation, abs=1e-3)
+
+
+def test_low_resolution_writes_a_line_per_method_and_factor(real_faces, tmp_path):
+    low_resolution(real_faces, tmp_path)
+    content = json.loads((tmp_path / 'low_resolution.json').read_text())
+    lines = [(row['method'], row['factor'], row['pixels']) for row in content['rows']]
+    assert len(lines) == len(set(lines)) == 8
+    assert ('network', 15, 9) in lines
+    assert ('solvePnP from its landmarks', 5, 26) in lines
+    nme = {row['factor']: row['nme']['value'] for row in content['rows'] if row['nme']}
+    assert nme[15] > 2 * nme[1]
+    assert '| mnn_lite | network | x15 | 9 |' in (tmp_path / 'low_resolution.md').read_text()
+    assert (tmp_path / 'low_resolution.png').stat().st_size > 5000
