@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_models import SMALL
 from torch.utils.flop_counter import FlopCounterMode
 
 from headpose_ros.geometry.face_shape import mean_face
@@ -66,21 +67,6 @@ def test_depth_network_is_a_resnet_200():
 def test_hopenet_has_resnet_50_and_three_heads():
     # torchvision's ResNet-50 without its classifier, and 3 x 66 bins.
     assert counts(unallocated(Hopenet))[0] == 25_557_032 - (2048 + 1) * 1000 + 3 * (2048 + 1) * 66
-
-
-#: Small enough for a test, and together they cover every option.
-SMALL = {
-    'ccr': ({'width': 16, 'blocks': 3}, 128),
-    'hopenet': ({'backbone': 'resnet18'}, 64),
-    'mnn': ({'width': 4, 'input_size': 32}, 32),
-    'mnn_encoder': ({'width': 4, 'input_size': 32}, 32),
-    'mnn_lite': ({}, 128),
-    'parts3d': (
-        {'trunk': 'resnet18', 'width': 16, 'depth_layers': [1, 1, 1, 1], 'depth_width': 4},
-        64,
-    ),
-    'ranking': ({'backbone': 'resnet18', 'embedding': 8}, 64),
-}
 
 
 @pytest.mark.parametrize('name', MODELS)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from small_models import write_small
 
 import headpose_ros
-from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
+from headpose_ros.geometry.landmarks import SCHEMES
 from headpose_ros.geometry.rotations import geodesic, in_plane
+from headpose_ros.models.registry import MODELS
+from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
+from headpose_ros.perception.infer import FaceNetwork
 
 ROOT = Path(__file__).parents[1]
 
@@ -181,6 +187,38 @@ def test_a_clock_that_jumps_back_forgets_the_faces(analyze, photo):
 def test_a_stamp_that_is_no_time_is_refused(analyze, photo):
     with pytest.raises(FrameError, match='stamp'):
         analyze.track(photo, float('nan'))
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_every_network_runs_and_speaks_ibug68(name, photo, tmp_path):
+    analyze = headpose_ros.load(str(write_small(name, tmp_path)), device='cpu')
+    (face,) = analyze(photo)
+    assert np.allclose(face.rotation @ face.rotation.T, np.eye(3), atol=1e-5)
+    count = 68 if MODELS[name].landmarks else 0
+    assert face.landmarks.shape == (count, 2)
+    assert face.visibility.shape == face.landmark_confidence.shape == (count,)
+    lacking = set(range(count)) - set(SCHEMES[MODELS[name].scheme])
+    assert not face.landmark_confidence[list(lacking)].any()
+
+
+def test_depth_is_in_px_of_the_image(photo, tmp_path):
+    network = FaceNetwork(load_model(str(write_small('parts3d', tmp_path))), 'cpu')
+    flat = np.zeros((32, 32, 3), np.uint8)  # looks the same at any size
+    one, two = (network.estimate(flat, [CropWindow(16, 16, side)])[0].depth for side in (90, 180))
+    assert one.shape == (68,)
+    assert two == pytest.approx(2 * one)
+
+
+def test_a_network_of_wider_crops_sees_wider_windows(photo, tmp_path):
+    model = load_model(str(write_small('hopenet', tmp_path)))
+    house, wide = (
+        FaceNetwork(replace(model, spec=replace(model.spec, margin=margin)), 'cpu')
+        for margin in (LANDMARK_BOX_MARGIN, 2 * LANDMARK_BOX_MARGIN)
+    )
+    small, large = CropWindow(224, 130, 100), CropWindow(224, 130, 200)
+    seen_wide = wide.estimate(photo, [small])[0].rotation
+    assert seen_wide == pytest.approx(house.estimate(photo, [large])[0].rotation)
+    assert seen_wide != pytest.approx(house.estimate(photo, [small])[0].rotation)
 
 
 def test_the_network_tells_faces_from_background(analyze, photo):

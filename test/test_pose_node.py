@@ -24,10 +24,12 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
+from small_models import write_small
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from headpose_ros.models.registry import MODELS
 from headpose_ros.msg import Faces
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
@@ -176,6 +178,26 @@ def test_every_camera_connects_and_results_are_reliable(rig: Rig, reliability: s
     rig.answer(one_face)
     (publisher,) = rig.node.get_publishers_info_by_topic('/faces')
     assert publisher.qos_profile.reliability == qos.reliable().reliability
+
+
+@pytest.mark.parametrize('model', ['ccr', 'hopenet', 'mnn', 'parts3d', 'ranking'])
+def test_every_published_network_runs_in_the_node(
+    model: str, spin_until: Any, photo: np.ndarray, ros: int, tmp_path: Path
+) -> None:
+    process = start('-p', f'model:={write_small(model, tmp_path)}')
+    rig = Rig(spin_until, photo)
+    try:
+        face = rig.answer(one_face).faces[0]
+    finally:
+        rig.node.destroy_node()
+        process.kill()
+        process.communicate()
+    count = 68 if MODELS[model].landmarks else 0
+    assert len(face.landmarks.image_points) == 2 * count
+    orientation = face.head_pose.pose.pose.orientation
+    assert orientation.x**2 + orientation.y**2 + orientation.z**2 + orientation.w**2 == (
+        pytest.approx(1.0)
+    )
 
 
 def broken_images(good: Image) -> list[Image]:

@@ -13,6 +13,7 @@ from headpose_training.errors import TrainingError
 #: Where each command is; modules are imported when they are called, as some take seconds.
 COMMANDS = {
     'check': 'headpose_training.data.formats:check',
+    'compare': 'headpose_training.metrics.compare:compare',
     'evaluate': 'headpose_training.metrics.evaluate:evaluate',
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
@@ -27,6 +28,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   check           look through a dataset folder: headpose-train check --format biwi --folder D
   fit             train a system:       headpose-train fit --config configs/ccr_small.yaml
   evaluate        judge weights:        headpose-train evaluate --weights W --data D --out O
+  compare         one table of many reports
   export          checkpoint to weights and card: headpose-train export --checkpoint C --out W
   import-hopenet  weights published with the Hopenet paper to ours
   mean-face       make the mean face of the package anew

@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from headpose_ros.models.hopenet import published_state
 from headpose_ros.models.registry import MODELS, ModelSpec
 from headpose_ros.models.weights import save_weights, sha256
 from torch import Tensor
 
+from headpose_training.checkpoints import read_checkpoint, read_tensors
 from headpose_training.errors import TrainingError
-from headpose_training.systems.base import CHECKPOINT_KEY
 
-_PREFIX = 'network.'
 #: What the margins of the published Hopenet crop come to on a box as wide as high.
 _PUBLISHED_HOPENET_MARGIN = 1.96
 
@@ -31,15 +29,8 @@ def export(checkpoint: Path, out: Path, description: Path) -> None:
         description: JSON object with what a card must say: data, license, command.
     """
     card = _read_description(description)
-    content = read_checkpoint(checkpoint)
-    about = content[CHECKPOINT_KEY]
-    state = {
-        name[len(_PREFIX) :]: value
-        for name, value in content['state_dict'].items()
-        if name.startswith(_PREFIX)
-    }
-    spec = replace(MODELS[about['model']], input_size=about['input_size'], margin=about['margin'])
-    _write(out, spec, state, about['options'], card)
+    saved = read_checkpoint(checkpoint)
+    _write(out, saved.spec, saved.state, saved.options, card)
 
 
 def import_hopenet(state: Path, out: Path, description: Path) -> None:
@@ -57,47 +48,6 @@ def import_hopenet(state: Path, out: Path, description: Path) -> None:
     options = {'backbone': 'resnet50', 'decode': 'left_edges'}
     spec = replace(MODELS['hopenet'], margin=_PUBLISHED_HOPENET_MARGIN)
     _write(out, spec, tensors, options, card)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint of `headpose-train fit`, read without unpickling code.
-
-    Raises:
-        TrainingError: The file is no such checkpoint, or is of an unknown model.
-    """
-    content = _load(path)
-    about = content.get(CHECKPOINT_KEY)
-    if not isinstance(about, Mapping) or 'state_dict' not in content:
-        raise TrainingError(f'{path} is not a checkpoint of headpose-train fit of this version')
-    if about['model'] not in MODELS:
-        raise TrainingError(
-            f'{path} is of the model {about["model"]!r} of version {about.get("version")}: this '
-            f'version has {", ".join(MODELS)}'
-        )
-    return content
-
-
-def read_tensors(path: Path | str) -> dict[str, Tensor]:
-    """Return a state dict, read without unpickling code.
-
-    Raises:
-        TrainingError: The file is no state dict.
-    """
-    content = _load(Path(path))
-    if not all(isinstance(value, Tensor) for value in content.values()):
-        raise TrainingError(f'{path} is not a state dict: expected names and tensors only')
-    return content
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch.load raises whatever its parts raise
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f'{path} is not a checkpoint that torch reads: {first}') from error
-    if not isinstance(content, dict):
-        raise TrainingError(f'{path} holds a {type(content).__name__}, expected a dictionary')
-    return content
 
 
 def _write(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -60,6 +61,7 @@ def fit(arguments: list[str]) -> None:
     """
     # Checkpoints are read as tensors only: a file from elsewhere must not run code.
     words = ['fit', '--weights_only', 'true', *arguments]
+    warnings.filterwarnings('ignore', '.*args parameter is intended to run from within Python')
     try:
         HeadposeCLI(
             System,

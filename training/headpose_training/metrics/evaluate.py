@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from headpose_ros.models.weights import LoadedModel, load_model, released_file
+from headpose_ros.models.weights import LoadedModel, released_file
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
 
+from headpose_training.checkpoints import label_of, load_weights
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
@@ -39,7 +40,7 @@ def evaluate(
     Args:
         data: Folder of the dataset.
         out: Folder for the report.
-        weights: Released model, or a .safetensors file.
+        weights: Released model, a .safetensors file, or a run's .ckpt.
         format: Format of the dataset.
         sets: Sets of the dataset to judge on; none for all of it.
         device: auto, cpu, cuda or cuda:N.
@@ -47,12 +48,12 @@ def evaluate(
         skip_broken: Leave out faces that cannot be read instead of stopping.
     """
     faces = read_faces(format, data, sets, skip_broken)
-    model = load_model(weights)
+    model = load_weights(weights)
     network = FaceNetwork(model, device)
     estimates = [estimate_of(network, face) for face in track(faces, 'Judging')]
     judgement = judge(faces, estimates)
     content = {
-        'weights': Path(weights).name,
+        'weights': label_of(weights),
         'model': model.spec.name,
         'sha256': model.card.get('sha256', ''),
         'format': format,

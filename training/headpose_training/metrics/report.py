@@ -23,7 +23,7 @@ _Rows = dict[str, tuple[str, Array, Callable[..., Array]]]
 AS_PREDICTED, ALIGNED = 'as predicted', 'one constant rotation removed'
 GEODESIC = 'geodesic error'
 _BASELINE = 'mean-pose baseline, geodesic error'
-_FACTOR = 'network beats the mean pose by a factor of'
+BASELINE_FACTOR = 'network beats the mean pose by a factor of'
 _NO_ERROR_DEG = 1e-3
 #: What a card repeats from a report.
 HEADLINES = (
@@ -127,7 +127,7 @@ def _baseline(judgement: Judgement) -> dict[str, Metric]:
     # A single face, aligned with itself, has no error left to divide by.
     if labelled.any() and network[labelled].mean() > _NO_ERROR_DEG:
         factor = measure_samples([baseline[labelled], network[labelled]], _ratio, paired=True)
-        rows[_FACTOR] = {'group': 'baseline', 'unit': '', **factor}
+        rows[BASELINE_FACTOR] = {'group': 'baseline', 'unit': '', **factor}
     return rows
 
 

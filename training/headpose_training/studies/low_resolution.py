@@ -18,7 +18,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
 from headpose_ros.geometry.rotations import aligned_from_face, constant_offset
-from headpose_ros.models.weights import load_model
 from headpose_ros.perception.crop import cut
 from headpose_ros.perception.infer import FaceNetwork
 from matplotlib.axes import Axes
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import track
 
+from headpose_training.checkpoints import label_of, load_weights
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
@@ -72,7 +72,7 @@ def low_resolution(
     Args:
         data: Folder of the dataset.
         out: Folder for the results.
-        weights: Released models or .safetensors files.
+        weights: Released models, .safetensors files, or runs' .ckpt files.
         format: Format of the dataset.
         sets: Sets of the dataset; none for all of it.
         device: auto, cpu, cuda or cuda:N.
@@ -108,7 +108,7 @@ def _target(faces: Sequence[LabelledFace]) -> Array:
 
 def _study(weights: str, faces: Sequence[LabelledFace], device: str) -> list[Row]:
     """Return one row per method and factor."""
-    network = FaceNetwork(load_model(weights), device)
+    network = FaceNetwork(load_weights(weights), device)
     target = _target(faces)
     rows, offsets = [], dict[str, Array]()
     for factor in FACTORS:
@@ -118,7 +118,7 @@ def _study(weights: str, faces: Sequence[LabelledFace], device: str) -> list[Row
             offset = offsets.setdefault(method, constant_offset(predicted, target))
             rows.append(
                 {
-                    'weights': Path(weights).stem,
+                    'weights': label_of(weights),
                     'method': method,
                     'factor': factor,
                     'pixels': round(network.spec.input_size / factor),

@@ -11,17 +11,16 @@ from typing import Any, ClassVar, Literal
 import lightning
 import torch
 from headpose_ros import __version__
+from headpose_ros.geometry.landmarks import SCHEMES
 from headpose_ros.models.registry import MODELS
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from headpose_training.checkpoints import CHECKPOINT_KEY
 from headpose_training.data.module import Batch
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.landmarks import nme_outer_eyes
 from headpose_training.metrics.pose import align, geodesic_deg
-
-#: Key of a checkpoint that says what its network is.
-CHECKPOINT_KEY = 'headpose'
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class System(lightning.LightningModule):
         if 'rotation' in batch:
             row |= {'rotation': out.rotation, 'true_rotation': batch['rotation']}
         if out.points is not None and 'points' in batch:
-            chosen = list(_scheme(self.spec.scheme))
+            chosen = list(SCHEMES[self.spec.scheme])
             row |= {'points': out.points, 'true_points': batch['points'][:, chosen]}
         self._judged.append({name: value.float().cpu() for name, value in row.items()})
 
@@ -209,9 +208,3 @@ class System(lightning.LightningModule):
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as JSON has them: a checkpoint must not need code to be read."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-
-
-def _scheme(name: str) -> tuple[int, ...]:
-    from headpose_ros.geometry.landmarks import SCHEMES
-
-    return SCHEMES[name]

@@ -10,9 +10,9 @@ from headpose_ros.models.hopenet import Hopenet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headpose_training.checkpoints import read_tensors
 from headpose_training.data.module import Batch
 from headpose_training.errors import TrainingError
-from headpose_training.export import read_tensors
 from headpose_training.systems.base import Optimization, System
 from headpose_training.systems.ccr import true_angles
 

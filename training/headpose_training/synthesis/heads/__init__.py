@@ -1,0 +1,1 @@
+"""Heads that can be rendered: where they come from and what they can do."""

@@ -1,0 +1,85 @@
+"""What a head is, whatever model it came from: the interface between heads and renderer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_training.synthesis.heads.expressions import Expression
+
+Float = NDArray[np.float32]
+
+#: The soft masks that every source gives (see `HeadMesh.regions`).
+REGIONS = ('scalp', 'brow', 'lips', 'beard', 'lids', 'ears', 'nose', 'cheeks')
+
+
+class Material(IntEnum):
+    """What a triangle is made of."""
+
+    SKIN = 0
+    SCLERA = 1  # the whole outer surface of the eyeball: white, iris and pupil
+    TEETH = 2
+    MOUTH = 3  # gums, tongue, the bag behind the lips
+    LASHES = 4
+    BODY = 5  # skin from the neck down, where clothes lie
+
+
+@dataclass(frozen=True)
+class HeadMesh:
+    """One head in metres in the REP-155 face frame.
+
+    x out of the face, y to the person's left, z up; the origin is the sellion landmark and the
+    zero pose is that of `headpose_ros.geometry.face_shape.mean_face`.
+
+    Attributes:
+        vertices: (V, 3) float32 metres. Doubled along the seams of the texture.
+        triangles: (F, 3) int32, counter-clockwise seen from outside.
+        materials: (F,) uint8 of `Material`.
+        uv: (V, 2) float32 in 0..1.
+        normals: (V, 3) float32 unit, outward, smooth across seams.
+        landmarks: (68, 3) float32 metres, iBUG-68 order.
+        eye_centers: (2, 3) float32 metres, centres of the eyeballs, the person's right eye first.
+        eye_radius: Metres, of the eyeball.
+        gaze: (2, 3) float32 unit directions of sight, the person's right eye first.
+        eye_openness: (2,) float32 in 0..1: gap of the lids over that of the neutral expression.
+        mouth_openness: Gap of the inner lips over the width of the mouth.
+        regions: Soft masks (V,) float32 in 0..1 by the names in `REGIONS`.
+    """
+
+    vertices: Float
+    triangles: NDArray[np.int32]
+    materials: NDArray[np.uint8]
+    uv: Float
+    normals: Float
+    landmarks: Float
+    eye_centers: Float
+    eye_radius: float
+    gaze: Float
+    eye_openness: Float
+    mouth_openness: float
+    regions: dict[str, Float] = field(default_factory=dict)
+
+
+class Identity(Protocol):
+    """One person. Triangles, materials, uv and regions are the same for all expressions."""
+
+    def mesh(self, expression: Expression) -> HeadMesh:
+        """Return the head with that expression."""
+        ...
+
+
+class HeadSource(Protocol):
+    """A model of heads."""
+
+    @property
+    def name(self) -> str:
+        """Short name, for reports and file names."""
+        ...
+
+    def sample(self, rng: np.random.Generator) -> Identity:
+        """Draw one person; the same state of `rng` gives the same person."""
+        ...
