@@ -13,11 +13,11 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types clean
+.PHONY: help demo test train-smoke lint types clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
-	@sed -nE 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=video, image or device)
 	$(BIN)/headpose demo --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
@@ -25,6 +25,9 @@ demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=
 test: $(VENV)/.tested-with  ## run every test, those of the training workspace too
 	$(BIN)/python -m pytest test $(PYTEST_ARGS)
 	$(BIN)/python -m pytest training/tests $(PYTEST_ARGS)
+
+train-smoke: $(VENV)/.tested-with  ## train every system for a few steps on drawn faces, results in out/smoke
+	cd training && ../$(BIN)/headpose-train smoke --out "$(abspath $(OUT))/smoke"
 
 lint: $(VENV)/.tested-with  ## style: ruff
 	$(BIN)/ruff check .

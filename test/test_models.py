@@ -130,7 +130,7 @@ def test_bilinear_deconvolution_starts_as_interpolation():
 
 def test_peaks_are_read_between_cells():
     points = torch.tensor([[[0.31, 0.52], [0.7, 0.25]]])
-    maps = outputs.gaussians(points, 128, parts3d.DEPTH_SIGMA)
+    maps = parts3d.part_gaussians(points, 128)
     assert torch.allclose(parts3d.peak_points(maps), points, atol=2e-3)
 
 

@@ -25,8 +25,11 @@ from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_f
 
 _DEPTH = 4
 _ANGLES = 3
-#: exp(12) at a Gaussian's peak of 1 outweighs the 4096 cells at zero forty times.
-_FIRST_SHARPNESS = 12.0
+#: Maps are raised to about this power before they are normalised: their noise floor then weighs
+#: nothing, and a Gaussian stays a Gaussian, whose expectation lies where its centre is, between
+#: cells too. (A softmax of the map itself would snap to the nearest cell.)
+_FIRST_POWER = 2.0
+_FLOOR = 1e-3
 #: Half a Gaussian's peak is an even chance of being seen.
 _PEAK_TO_LOGIT = 10.0
 
@@ -37,7 +40,7 @@ class CcrBlockOutputs(NamedTuple):
     Attributes:
         angle_logits: (B, 3, 66) bins of pitch, yaw, roll.
         maps: (B, N, h, w) raw landmark maps, to be Gaussians of peak 1 (eq. 4).
-        log_maps: (B, N, h, w) log-softmax of the sharpened maps, for the expectation (eq. 3).
+        log_maps: (B, N, h, w) log-softmax of the maps' logarithm, for the expectation (eq. 3).
     """
 
     angle_logits: Tensor
@@ -93,13 +96,13 @@ class LandmarkBranch(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(width, landmarks, 1),
         )
-        self.log_sharpness = nn.Parameter(torch.tensor(log(_FIRST_SHARPNESS)))
+        self.log_power = nn.Parameter(torch.tensor(log(_FIRST_POWER)))
 
     def forward(self, x: Tensor, pose: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the raw maps and their log-softmax, (B, N, h, w) both, in float32."""
         maps = self.maps(self.hourglass(x, pose)).float()
-        sharp = maps.flatten(2) * self.log_sharpness.exp()
-        return maps, sharp.log_softmax(2).view_as(maps)
+        logits = (functional.relu(maps) + _FLOOR).log() * self.log_power.exp()
+        return maps, logits.flatten(2).log_softmax(2).view_as(maps)
 
 
 class Exchange(nn.Module):

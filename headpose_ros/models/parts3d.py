@@ -24,10 +24,11 @@ from headpose_ros.models.trunks import stride16_trunk
 
 _STRIDE = 16
 _HOURGLASS_DEPTH = 4
-#: Gaussians given to the depth network: sigma 6 px of 384 (section 3.3).
-DEPTH_SIGMA = 6 / 384
-#: Half the window, in sides of the map, in which a peak's centroid is taken: 2 sigma.
-_PEAK_REACH = 2 * DEPTH_SIGMA
+#: Sigma of the Gaussians in px of the crop (section 3.3). It stays so for smaller crops: it is one
+#: and a half cells of the hourglass, which cannot draw anything sharper.
+SIGMA = 6.0
+#: Half the window in which a peak's centroid is taken, px.
+_PEAK_REACH = 2 * SIGMA
 #: Makes a distribution of maps whose peaks are 1: exp(20) outweighs all cells at zero.
 _SHARPNESS = 20.0
 _PEAK_TO_LOGIT = 10.0
@@ -200,7 +201,7 @@ class Parts3d(nn.Module):
         detection = self.detection(crops).float()
         maps = self.regression(crops, detection.sigmoid()).float()
         found = peak_points(maps.detach())
-        heat = gaussians(found if points is None else points, crops.shape[-1], DEPTH_SIGMA)
+        heat = part_gaussians(found if points is None else points, crops.shape[-1])
         return Parts3dOutputs(detection, maps, found, self.depth(crops, heat))
 
     def forward(self, crops: Tensor) -> FaceOutputs:
@@ -220,13 +221,19 @@ class Parts3d(nn.Module):
         return FaceOutputs(rotation, out.points, log_maps, visibility, depth)
 
 
+def part_gaussians(points: Tensor, size: int) -> Tensor:
+    """Draw (B, N, size, size) Gaussians of peak 1 and sigma `SIGMA` around (B, N, 2) points."""
+    return gaussians(points, size, SIGMA / size)
+
+
 def peak_points(maps: Tensor) -> Tensor:
     """Return (B, N, 2) in [0, 1]: the centroid of (B, N, S, S) maps around their highest cell."""
     size = maps.shape[-1]
     cells = cell_centers(size, maps)
     index = maps.flatten(2).argmax(dim=2)
-    near_x = (cells - cells[index % size][:, :, None]).abs() <= _PEAK_REACH
-    near_y = (cells - cells[index // size][:, :, None]).abs() <= _PEAK_REACH
+    reach = _PEAK_REACH / size
+    near_x = (cells - cells[index % size][:, :, None]).abs() <= reach
+    near_y = (cells - cells[index // size][:, :, None]).abs() <= reach
     window = maps.clamp(min=1e-6) * near_y[:, :, :, None] * near_x[:, :, None, :]
     x = (window.sum(dim=2) * cells).sum(dim=2)
     y = (window.sum(dim=3) * cells).sum(dim=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def fit(arguments: list[str]) -> None:
             trainer_defaults={'gradient_clip_val': 5.0, 'log_every_n_steps': 20, 'logger': False},
             args=words,
         )
+    except pickle.UnpicklingError as error:
+        raise TrainingError(
+            'the checkpoint to resume from is damaged, or holds more than tensors: give one that '
+            'headpose-train fit wrote'
+        ) from error
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             raise TrainingError(

@@ -1,18 +1,27 @@
 """From data to released weights through the commands that a researcher types."""
 
+import csv
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
+from headpose_ros.models.hopenet import Hopenet
 from headpose_ros.models.weights import load_model
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'mnn_lite_real_faces.yaml'
+from headpose_training.checkpoints import load_weights
+from headpose_training.errors import TrainingError
+from headpose_training.fit import fit
+from headpose_training.systems.hopenet import HopenetSystem
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
 PROGRAM = [sys.executable, '-m', 'headpose_training.cli']
-NEWEST = 'runs/mnn_lite_real_faces/newest.ckpt'
+NEWEST = 'runs/mnn_lite/newest.ckpt'
 
 
 def command(*words, cwd, code=0):
@@ -31,26 +40,33 @@ def command(*words, cwd, code=0):
 EPOCHS = 3
 
 
-def fit_words(real_faces, head_model):
-    data = ['--data.folder', real_faces, '--data.head_model', head_model]
-    small = ['--data.batch_size', 4, '--data.repeats', 1, '--data.workers', 0]
-    return ['fit', '--config', CONFIG, *data, *small, '--trainer.max_epochs', EPOCHS]
+def fit_words(config, real_faces, *more):
+    data = ['--data.folder', real_faces, '--data.batch_size', 4, '--data.workers', 0]
+    return ['fit', '--config', CONFIGS / f'{config}.yaml', *data, '--data.repeats', 1, *more]
+
+
+def logged(folder, column):
+    """Return the values of a column of the newest log, with their epochs."""
+    newest = max(folder.glob('**/metrics.csv'), key=lambda path: path.stat().st_mtime)
+    with newest.open() as stream:
+        return [(int(r['epoch']), float(r[column])) for r in csv.DictReader(stream) if r[column]]
 
 
 @pytest.fixture(scope='module')
 def run(real_faces, head_model, tmp_path_factory):
     """Train, kill -9 after the first checkpoint, and resume to the end."""
     folder = tmp_path_factory.mktemp('run')
-    words = [*PROGRAM, *map(str, fit_words(real_faces, head_model))]
+    words = ['--data.head_model', head_model, '--trainer.max_epochs', EPOCHS]
+    words = fit_words('mnn_lite', real_faces, *words)
     checkpoint = folder / NEWEST
-    first = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
+    first = subprocess.Popen([*PROGRAM, *map(str, words)], cwd=folder, stdout=subprocess.DEVNULL)
     end = time.monotonic() + 240
     while not checkpoint.exists() and first.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     first.kill()
     first.wait()
     assert checkpoint.exists()
-    command(*fit_words(real_faces, head_model), '--ckpt_path', checkpoint, cwd=folder)
+    command(*words, '--ckpt_path', checkpoint, cwd=folder)
     return folder
 
 
@@ -60,21 +76,38 @@ def checkpoint(run):
 
 
 @pytest.fixture(scope='module')
-def weights(checkpoint, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('weights')
-    card = {'data': 'drawn faces', 'license': 'Apache-2.0', 'command': 'pytest'}
-    (folder / 'card.json').write_text(json.dumps(card))
-    out = ['--out', folder / 'small', '--description', folder / 'card.json']
-    command('export', '--checkpoint', checkpoint, '--model', 'mnn_lite', *out, cwd=folder)
-    return folder / 'small.safetensors'
+def card(tmp_path_factory):
+    path = tmp_path_factory.mktemp('card') / 'card.json'
+    content = {'data': 'drawn faces', 'license': 'Apache-2.0', 'command': 'pytest'}
+    path.write_text(json.dumps(content))
+    return path
 
 
-def test_resumes_where_it_was_killed(run):
-    logs = run.glob('runs/mnn_lite_real_faces/version_*/metrics.csv')
-    newest = max(logs, key=lambda path: path.stat().st_mtime)
-    epochs = {int(row.split(',')[0]) for row in newest.read_text().splitlines()[1:]}
+@pytest.fixture(scope='module')
+def weights(checkpoint, card, tmp_path_factory):
+    out = tmp_path_factory.mktemp('weights') / 'small'
+    words = ['--checkpoint', checkpoint, '--out', out, '--description', card]
+    command('export', *words, cwd=out.parent)
+    return out.with_suffix('.safetensors')
+
+
+def test_resumes_where_it_was_killed(run, real_faces, head_model, tmp_path):
+    epochs = {epoch for epoch, _ in logged(run, 'val/nme')}
     assert 0 not in epochs
     assert max(epochs) == EPOCHS - 1
+    words = ['--data.head_model', head_model, '--trainer.max_epochs', EPOCHS]
+    command(*fit_words('mnn_lite', real_faces, *words), cwd=tmp_path)
+    resumed, straight = (logged(folder, 'val/nme')[-1][1] for folder in (run, tmp_path))
+    assert resumed == pytest.approx(straight, rel=0.2)
+
+
+def test_two_processes_train_as_one(real_faces, tmp_path):
+    words = ['--trainer.devices', 2, '--trainer.accelerator', 'cpu', '--trainer.strategy', 'ddp']
+    words += ['--trainer.max_epochs', 1, '--trainer.check_val_every_n_epoch', 1]
+    done = command(*fit_words('hopenet_small', real_faces, *words), cwd=tmp_path)
+    assert 'MEMBER: 2/2' in done.stdout + done.stderr
+    assert logged(tmp_path, 'val/geodesic_deg')
+    assert load_weights(str(tmp_path / 'runs/hopenet_small/newest.ckpt')).spec.name == 'hopenet'
 
 
 def test_exported_weights_load_with_their_card(weights):
@@ -104,8 +137,6 @@ def test_evaluate_writes_report_and_pictures(weights, real_faces, tmp_path):
                 'export',
                 '--checkpoint',
                 'no.ckpt',
-                '--model',
-                'mnn_lite',
                 '--out',
                 'x',
                 '--description',
@@ -123,9 +154,89 @@ def test_wrong_input_is_one_line(words, said, tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_export_refuses_a_file_that_is_no_checkpoint(tmp_path):
-    (tmp_path / 'x.ckpt').write_bytes(b'not a checkpoint')
-    (tmp_path / 'card.json').write_text('{"data": "", "license": "", "command": ""}')
-    words = ['--checkpoint', 'x.ckpt', '--model', 'mnn_lite', '--out', 'y']
-    done = command('export', *words, '--description', 'card.json', cwd=tmp_path, code=2)
-    assert 'x.ckpt is not a checkpoint of headpose-train fit' in done.stderr
+def test_a_checkpoint_is_judged_as_it_is(checkpoint, real_faces, tmp_path):
+    words = ['--weights', checkpoint, '--data', real_faces, '--out', tmp_path / 'report']
+    command('evaluate', *words, cwd=tmp_path)
+    report = tmp_path / 'report' / 'report.json'
+    assert json.loads(report.read_text())['weights'] == 'mnn_lite'
+    command('compare', '--reports', f'[{report}, {report}]', '--out', tmp_path, cwd=tmp_path)
+    assert (tmp_path / 'compare.md').read_text().count('| mnn_lite | mnn_lite |') == 2
+
+
+class Bomb:
+    def __reduce__(self):
+        return print, ('code was run',)
+
+
+def no_checkpoint(path):
+    path.write_bytes(b'not a checkpoint')
+
+
+def pickled_code(path):
+    with path.open('wb') as stream:
+        pickle.dump({'state_dict': Bomb()}, stream)
+
+
+def bare_tensors(path):
+    torch.save({'state_dict': {}}, path)
+
+
+def unknown_model(path):
+    torch.save({'state_dict': {}, 'headpose': {'model': 'resnet', 'version': '9'}}, path)
+
+
+@pytest.mark.parametrize(
+    ('write', 'said'),
+    [
+        (no_checkpoint, 'not a checkpoint that torch reads'),
+        (pickled_code, 'not a checkpoint that torch reads'),
+        (bare_tensors, 'not a checkpoint of headpose-train fit'),
+        (unknown_model, "is of the model 'resnet' of version 9"),
+    ],
+)
+def test_export_refuses_other_files(write, said, card, tmp_path):
+    write(tmp_path / 'x.ckpt')
+    words = ['--checkpoint', 'x.ckpt', '--out', 'y', '--description', card]
+    done = command('export', *words, cwd=tmp_path, code=2)
+    assert said in done.stderr
+    assert 'code was run' not in done.stdout + done.stderr
+
+
+def test_resuming_another_network_is_refused(checkpoint, real_faces, tmp_path):
+    words = fit_words('hopenet_small', real_faces, '--ckpt_path', checkpoint)
+    done = command(*words, cwd=tmp_path, code=2)
+    assert 'the checkpoint is of another network: model is mnn_lite' in done.stderr
+
+
+def test_resuming_never_runs_pickled_code(real_faces, tmp_path):
+    pickled_code(tmp_path / 'x.ckpt')
+    words = fit_words('hopenet_small', real_faces, '--ckpt_path', 'x.ckpt')
+    done = command(*words, cwd=tmp_path, code=2)
+    assert 'holds more than tensors' in done.stderr
+    assert 'code was run' not in done.stdout + done.stderr
+
+
+def test_missing_labels_are_named(real_faces, tmp_path):
+    done = command(*fit_words('parts3d_small', real_faces), cwd=tmp_path, code=2)
+    assert 'needs depth (--data.head_model gives depth)' in done.stderr
+
+
+def test_out_of_memory_says_what_to_change(real_faces, tmp_path, monkeypatch):
+    def exhausted(*_):
+        raise torch.OutOfMemoryError('tried to allocate 1 PiB')
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(HopenetSystem, 'training_step', exhausted)
+    words = fit_words('hopenet_small', real_faces, '--trainer.max_epochs', 1)
+    with pytest.raises(TrainingError, match=r'lower --data\.batch_size'):
+        fit([str(word) for word in words[1:]])
+
+
+def test_published_hopenet_weights_are_imported(card, tmp_path):
+    state = {k.removeprefix('trunk.'): v for k, v in Hopenet().state_dict().items()}
+    torch.save(state | {'fc_finetune.weight': torch.zeros(3, 2051)}, tmp_path / 'published.pkl')
+    words = ['--state', 'published.pkl', '--out', 'hopenet', '--description', card]
+    command('import-hopenet', *words, cwd=tmp_path)
+    model = load_model(str(tmp_path / 'hopenet.safetensors'))
+    assert model.card['options'] == {'backbone': 'resnet50', 'decode': 'left_edges'}
+    assert model.spec.margin == pytest.approx(1.96)

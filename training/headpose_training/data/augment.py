@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -124,8 +125,9 @@ def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
     if face.landmarks is None:
         return Crop(pixels, None, rotation, None, depth)
     points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
-    inside = np.logical_and(points > 0, points < 1).all(axis=1)
-    visible = inside if face.visible is None else inside & face.visible
+    visible = np.all((points > 0) & (points < 1), axis=1)
+    if face.visible is not None:
+        visible &= face.visible
     return Crop(pixels, points, rotation, visible, depth)
 
 
@@ -168,7 +170,7 @@ def _occluder_texture(image: Image, rng: Generator) -> Image:
     if rng.random() < 0.5:
         return np.full_like(image, rng.integers(0, 256, 3))
     cells = rng.integers(0, 256, (rng.integers(2, 9), rng.integers(2, 9), 3), dtype=np.uint8)
-    return cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return _image(cv2.resize(cells, image.shape[1::-1], interpolation=cv2.INTER_CUBIC))
 
 
 def change_color(image: Image, rng: Generator) -> Image:
@@ -178,14 +180,15 @@ def change_color(image: Image, rng: Generator) -> Image:
     gamma, gain, offset = rng.uniform(0.6, 1.7), rng.uniform(0.6, 1.3), rng.uniform(-0.15, 0.15)
     for tint in rng.uniform(0.9, 1.1, 3):
         tables.append(np.clip(values**gamma * gain * tint + offset, 0, 1) * 255)
-    changed = cv2.LUT(image, np.stack(tables, axis=1)[:, None].astype(np.uint8))
+    table = np.stack(tables, axis=1)[:, None].astype(np.uint8)
+    changed = _image(cv2.LUT(image, table))
     saturation = rng.uniform(0.3, 1.4)
-    return cv2.addWeighted(changed, saturation, to_gray(changed, rng), 1 - saturation, 0)
+    return _image(cv2.addWeighted(changed, saturation, to_gray(changed, rng), 1 - saturation, 0))
 
 
 def to_gray(image: Image, rng: Generator) -> Image:
     """Return the grey picture in three channels."""
-    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return _image(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR))
 
 
 def blur(image: Image, rng: Generator, largest: float) -> Image:
@@ -197,14 +200,16 @@ def blur(image: Image, rng: Generator, largest: float) -> Image:
         largest: Largest sigma, in hundredths of the crop's side.
     """
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, largest) * image.shape[0] / 100)
+        return _image(
+            cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, largest) * image.shape[0] / 100)
+        )
     length = int(rng.integers(3, 10))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1.0 / length
     center = ((length - 1) / 2, (length - 1) / 2)
     turn = cv2.getRotationMatrix2D(center, rng.uniform(0, 180), 1.0)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return cv2.filter2D(image, -1, kernel / max(float(kernel.sum()), 1e-6))
+    turned = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+    return _image(cv2.filter2D(image, -1, turned / max(float(turned.sum()), 1e-6)))
 
 
 def lower_resolution(image: Image, rng: Generator) -> Image:
@@ -213,7 +218,7 @@ def lower_resolution(image: Image, rng: Generator) -> Image:
     small = max(int(size / rng.uniform(2, 6)), 8)
     down, up = rng.choice([cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_AREA], 2)
     shrunk = cv2.resize(image, (small, small), interpolation=int(down))
-    return cv2.resize(shrunk, (size, size), interpolation=int(up))
+    return _image(cv2.resize(shrunk, (size, size), interpolation=int(up)))
 
 
 def coarsen(image: Image, rng: Generator) -> Image:
@@ -222,7 +227,7 @@ def coarsen(image: Image, rng: Generator) -> Image:
     factor = rng.choice(COARSE_FACTORS)
     small = max(round(min(size, 224) / factor), 4) if factor > 1 else size
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_NEAREST)
-    return cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST)
+    return _image(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST))
 
 
 def add_noise(image: Image, rng: Generator) -> Image:
@@ -235,4 +240,9 @@ def compress(image: Image, rng: Generator) -> Image:
     """Compress as JPEG and decompress."""
     quality = int(rng.integers(15, 71))
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return _image(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def _image(pixels: Any) -> Image:
+    """Return what OpenCV gives as the picture that it is; its annotations promise any number."""
+    return np.asarray(pixels, np.uint8)

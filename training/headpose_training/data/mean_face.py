@@ -32,9 +32,13 @@ def aligned_head(head_model: Path, data: Path) -> FaceModel:
     model fitted to the same faces' landmarks.
     """
     head = symmetric(FaceModel.load(head_model))
-    faces = read_faces('real_faces', data, TRAIN_SETS)
-    fitted = np.stack([weak_perspective_rotation(head.points, f.landmarks) for f in faces])
-    labels = np.stack([face.rotation for face in faces])
+    labelled = [
+        (face.landmarks, face.rotation)
+        for face in read_faces('real_faces', data, TRAIN_SETS)
+        if face.landmarks is not None and face.rotation is not None
+    ]
+    fitted = np.stack([weak_perspective_rotation(head.points, points) for points, _ in labelled])
+    labels = np.stack([rotation for _, rotation in labelled])
     pitch = aflw_from_matrix(constant_offset(fitted, labels))[0]
     # A symmetric head has no zero yaw or roll to disagree about: only pitch is a definition.
     return head.turned(matrix_from_aflw([pitch, 0.0, 0.0]).T)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -148,7 +149,8 @@ class FaceData(lightning.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read the labels, once, before the workers fork."""
-        system = self.trainer.lightning_module
+        assert self.trainer is not None
+        system: Any = self.trainer.lightning_module
         spec: ModelSpec = system.spec
         head = FaceModel.load(self.head_model).with_our_zero_pose() if self.head_model else None
         train = self._faces(self.train_part, system.needs, head)
@@ -165,7 +167,7 @@ class FaceData(lightning.LightningDataModule):
         name, folder, sets = part
         faces = read_faces(name, folder, sets, self.skip_broken)[: self.limit]
         if 'depth' in needs and head is not None:
-            faces = [_with_depth(face, head) for face in faces]
+            faces = [with_depth(face, head) for face in faces]
         missing = sorted(n for n in needs if any(getattr(face, n) is None for face in faces))
         if missing:
             hint = ' (--data.head_model gives depth)' if 'depth' in missing else ''
@@ -192,7 +194,8 @@ class FaceData(lightning.LightningDataModule):
         return DataLoader(self.judge_crops, min(self.batch_size, 32))
 
 
-def _with_depth(face: LabelledFace, head: FaceModel) -> LabelledFace:
+def with_depth(face: LabelledFace, head: FaceModel) -> LabelledFace:
+    """Return the face with depth of the head model fitted to it, unless it has depth already."""
     if face.depth is not None or face.landmarks is None or face.rotation is None:
         return face
     return replace(face, depth=head.depth_of(face.landmarks, face.rotation))

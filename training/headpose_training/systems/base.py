@@ -131,7 +131,7 @@ class System(lightning.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         """Collect predictions: the aligned pose error needs all faces at once."""
         out = self.network(batch['image'])
-        row = {}
+        row: dict[str, Tensor] = {}
         if 'rotation' in batch:
             row |= {'rotation': out.rotation, 'true_rotation': batch['rotation']}
         if out.points is not None and 'points' in batch:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import torch
 from headpose_ros.geometry.landmarks import SCHEMES
-from headpose_ros.models.outputs import gaussians
-from headpose_ros.models.parts3d import DEPTH_SIGMA, Parts3d, peak_points
-from torch import Tensor, nn
+from headpose_ros.models.parts3d import Parts3d, part_gaussians, peak_points
+from torch import Tensor
 from torch.nn import functional
 
 from headpose_training.data.module import Batch
@@ -19,7 +18,7 @@ from headpose_training.systems.base import Optimization, System
 #: Disks of 7 px on faces of 220 px height (section 3.1).
 _DISK_RADIUS = 7 / 220
 #: Brings the squared error of sparse maps to the size of the other losses.
-_MAP_SCALE = 1000.0
+_MAP_SCALE = 100.0
 
 
 class Parts3dSystem(System):
@@ -73,14 +72,15 @@ class Parts3dSystem(System):
 
     def on_train_epoch_start(self) -> None:
         """Let only the networks of this phase change; the others keep their statistics too."""
-        trained = {
-            'detection': {self.parts.detection},
-            'regression': {self.parts.regression},
-            'joint': {self.parts.detection, self.parts.regression},
-            'depth': {self.parts.depth},
-        }[self.phase]
-        for network in (self.parts.detection, self.parts.regression, self.parts.depth):
-            _set_trained(network, network in trained)
+        parts = self.parts
+        for name, network in (
+            ('detection', parts.detection),
+            ('regression', parts.regression),
+            ('depth', parts.depth),
+        ):
+            trained = self.phase == name or (self.phase == 'joint' and name != 'depth')
+            network.requires_grad_(trained)
+            network.train(trained)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of the phase's networks."""
@@ -93,9 +93,7 @@ class Parts3dSystem(System):
             return parts
         maps = self.parts.regression(batch['image'], logits.sigmoid()).float()
         if self.phase in ('regression', 'joint'):
-            wanted = losses.gaussian_maps(
-                points, maps.shape[-1], DEPTH_SIGMA * maps.shape[-1], visible
-            )
+            wanted = part_gaussians(points, maps.shape[-1]) * visible[:, :, None, None]
             return parts | {'maps': functional.mse_loss(maps, wanted) * _MAP_SCALE}
         return {'depth': self._depth_loss(batch, points, maps)}
 
@@ -103,16 +101,11 @@ class Parts3dSystem(System):
         size = maps.shape[-1]
         use_true = torch.rand(len(points), 1, 1, device=points.device) < self.true_points
         used = torch.where(use_true, points, peak_points(maps))
-        predicted = self.parts.depth(batch['image'], gaussians(used, size, DEPTH_SIGMA))
+        predicted = self.parts.depth(batch['image'], part_gaussians(used, size))
         # The mean of a scaled-orthographic depth is not observable: leave it out on both sides.
         wanted = batch['depth'][:, self.chosen] * size
         difference = _centred(predicted) - _centred(wanted)
         return difference.square().mean()
-
-
-def _set_trained(network: nn.Module, trained: bool) -> None:
-    network.requires_grad_(trained)
-    network.train(trained)
 
 
 def _disk_loss(logits: Tensor, points: Tensor, visible: Tensor) -> Tensor:
