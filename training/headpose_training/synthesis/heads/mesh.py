@@ -14,7 +14,7 @@ from headpose_training.synthesis.heads.expressions import Expression
 Float = NDArray[np.float32]
 
 #: The soft masks that every source gives (see `HeadMesh.regions`).
-REGIONS = ('scalp', 'brow', 'lips', 'beard', 'lids', 'ears', 'nose', 'cheeks')
+REGIONS = ('scalp', 'brow', 'lips', 'beard', 'lids', 'ears', 'nose', 'cheeks', 'body')
 
 
 class Material(IntEnum):
@@ -24,7 +24,7 @@ class Material(IntEnum):
     SCLERA = 1  # the whole outer surface of the eyeball: white, iris and pupil
     TEETH = 2
     MOUTH = 3  # gums, tongue, the bag behind the lips
-    LASHES = 4
+    LASHES = 4  # u along the lid, v from the root (0) to the tip (1): strips to be cut into hairs
     BODY = 5  # skin from the neck down, where clothes lie
 
 
@@ -32,14 +32,16 @@ class Material(IntEnum):
 class HeadMesh:
     """One head in metres in the REP-155 face frame.
 
-    x out of the face, y to the person's left, z up; the origin is the sellion landmark and the
-    zero pose is that of `headpose_ros.geometry.face_shape.mean_face`.
+    x out of the face, y to the person's left, z up; the origin is the sellion landmark of the
+    neutral expression (it stays with the skull when brows move); the zero pose is that of
+    `headpose_ros.geometry.face_shape.mean_face`.
 
     Attributes:
         vertices: (V, 3) float32 metres. Doubled along the seams of the texture.
         triangles: (F, 3) int32, counter-clockwise seen from outside.
         materials: (F,) uint8 of `Material`.
-        uv: (V, 2) float32 in 0..1.
+        uv: (V, 2) float32 in 0..1. Of an eyeball: the pupil is at (0.5, 0.5) and the distance from
+            there is the angle from the line of sight over 360 degrees.
         normals: (V, 3) float32 unit, outward, smooth across seams.
         landmarks: (68, 3) float32 metres, iBUG-68 order.
         eye_centers: (2, 3) float32 metres, centres of the eyeballs, the person's right eye first.
