@@ -14,6 +14,7 @@ from headpose_training.errors import TrainingError
 COMMANDS = {
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
+    'convert-ict': 'headpose_training.synthesis.heads.ict_convert:convert_ict',
     'evaluate': 'headpose_training.metrics.evaluate:evaluate',
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
@@ -29,6 +30,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   fit             train a system:       headpose-train fit --config configs/ccr_small.yaml
   evaluate        judge weights:        headpose-train evaluate --weights W --data D --out O
   compare         one table of many reports
+  convert-ict     the public ICT-FaceKit repository to one npz of heads
   export          checkpoint to weights and card: headpose-train export --checkpoint C --out W
   import-hopenet  weights published with the Hopenet paper to ours
   mean-face       make the mean face of the package anew

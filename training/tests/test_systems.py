@@ -43,9 +43,9 @@ CASES = {
     'mnn': Case(
         MnnSystem,
         {'width': 8, 'input_size': 32},
-        {'landmarks': (100, 5e-3), 'all': (200, 5e-3)},
-        4.0,
-        0.08,
+        {'landmarks': (100, 5e-3), 'all': (250, 5e-3)},
+        3.0,
+        0.10,
     ),
     # Its maps take more steps, hence the small batches.
     'parts3d': Case(
@@ -59,12 +59,12 @@ CASES = {
         },
         {
             'detection': (20, 2e-3),
-            'regression': (420, 6e-3),
+            'regression': (320, 8e-3),
             'joint': (5, 1e-5),
-            'depth': (120, 2e-3),
+            'depth': (100, 3e-3),
         },
         6.0,
-        0.14,
+        0.16,
         batch=8,
     ),
     'ranking': Case(
@@ -95,12 +95,14 @@ def train(system, batch, case, monkeypatch):
         optimizer = Optimization('adam', rate).build(system.parameter_groups())
         system.train()
         system.on_train_epoch_start()
+        decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, steps)
         for _ in range(steps):
             chosen = torch.randperm(FACES)[: case.batch]
             parts = system.losses({name: labels[chosen] for name, labels in batch.items()})
             optimizer.zero_grad()
             torch.stack(list(parts.values())).sum().backward()
             optimizer.step()
+            decay.step()
         # Phases without a part leave it frozen: the next phase's groups need all of it.
         system.requires_grad_(True)
 
