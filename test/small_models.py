@@ -38,6 +38,9 @@ def write_small(name: str, folder: Path) -> Path:
         if path.endswith(_MAPS) and isinstance(module, torch.nn.Conv2d):
             with torch.no_grad():
                 module.weight.mul_(5e4)
+    for path, parameter in network.named_parameters():
+        if path.endswith('log_power'):  # CCR reads maps whatever their scale
+            torch.nn.init.constant_(parameter, 5.0)
     file = folder / f'{name}.safetensors'
     weights.save_weights(file, spec, network.state_dict(), options)
     return file
