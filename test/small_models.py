@@ -37,7 +37,7 @@ def write_small(name: str, folder: Path) -> Path:
     for path, module in network.named_modules():
         if path.endswith(_MAPS) and isinstance(module, torch.nn.Conv2d):
             with torch.no_grad():
-                module.weight.mul_(5e4)
+                module.weight.abs_().mul_(5e4)  # CCR reads positive maps only
     for path, parameter in network.named_parameters():
         if path.endswith('log_power'):  # CCR reads maps whatever their scale
             torch.nn.init.constant_(parameter, 5.0)
