@@ -12,6 +12,7 @@ from headpose_training.errors import TrainingError
 
 #: Where each command is; modules are imported when they are called, as some take seconds.
 COMMANDS = {
+    'benchmark-render': 'headpose_training.synthesis.command:benchmark',
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
     'convert-ict': 'headpose_training.synthesis.heads.ict_convert:convert_ict',
@@ -19,6 +20,7 @@ COMMANDS = {
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
     'mean-face': 'headpose_training.data.mean_face:write_mean_face',
+    'render': 'headpose_training.synthesis.command:render',
     'smoke': 'headpose_training.smoke:smoke',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
@@ -26,15 +28,17 @@ COMMANDS = {
 }
 _USAGE = """usage: headpose-train COMMAND --help
 
-  check           look through a dataset folder: headpose-train check --format biwi --folder D
-  fit             train a system:       headpose-train fit --config configs/ccr_small.yaml
-  evaluate        judge weights:        headpose-train evaluate --weights W --data D --out O
-  compare         one table of many reports
-  convert-ict     the public ICT-FaceKit repository to one npz of heads
-  export          checkpoint to weights and card: headpose-train export --checkpoint C --out W
-  import-hopenet  weights published with the Hopenet paper to ours
-  mean-face       make the mean face of the package anew
-  smoke           train every system for a few steps on drawn faces
+  benchmark-render  how many faces are rendered in a second
+  check             look through a dataset folder: headpose-train check --format biwi --folder D
+  fit               train a system:       headpose-train fit --config configs/ccr_small.yaml
+  evaluate          judge weights:        headpose-train evaluate --weights W --data D --out O
+  compare           one table of many reports
+  convert-ict       the public ICT-FaceKit repository to one npz of heads
+  export            checkpoint to weights and card: headpose-train export --checkpoint C --out W
+  import-hopenet    weights published with the Hopenet paper to ours
+  mean-face         make the mean face of the package anew
+  render            labelled faces:       headpose-train render --count 10000 --out D
+  smoke             train every system for a few steps on drawn faces
 
 studies, each writes a table and a plot:
   study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face

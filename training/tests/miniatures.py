@@ -183,6 +183,30 @@ def faw3d(folder):
         write_rows(folder / f'{part}_lm' / f'{index}_lm.csv', given, ',')
 
 
+def rendered(folder):
+    (folder / 'shard-00000').mkdir()
+    count, points = len(POINTS), mean_face() - mean_face().mean(axis=0)
+    for index in range(count):
+        write_image(folder / 'shard-00000' / f'{index:06d}.jpg')
+    facing = np.stack(ROTATIONS) @ FRONTAL
+    np.savez(
+        folder / 'shard-00000' / 'labels.npz',
+        index=np.arange(count),
+        K=np.tile(np.array([[900.0, 0, 24], [0, 900, 16], [0, 0, 1]]), (count, 1, 1)),
+        R=facing,
+        t=np.tile([0.0, 0.0, 1.0], (count, 1)),
+        facing=facing,
+        landmarks=np.stack(POINTS),
+        landmarks3d=np.tile(points, (count, 1, 1)),
+        visible=np.ones((count, 68), np.bool_),
+        eye_openness=np.ones((count, 2)),
+        mouth_openness=np.zeros(count),
+        gaze=np.tile([1.0, 0.0, 0.0], (count, 2, 1)),
+        box=np.tile([1.0, 2.0, 30.0, 25.0], (count, 1)),
+        seed=np.zeros((count, 2), np.int64),
+    )
+
+
 def edited(file, old, new):
     text = file.read_text()
     assert old in text
@@ -200,6 +224,14 @@ def edited_npy(folder):
     points = np.load(folder / 'landmarks68.npy')
     points[0, 5] = np.nan
     np.save(folder / 'landmarks68.npy', points)
+
+
+def edited_npz(folder):
+    file = folder / 'shard-00000' / 'labels.npz'
+    with np.load(file) as data:
+        labels = dict(data)
+    labels['landmarks'][0, 5] = np.nan
+    np.savez(file, **labels)
 
 
 def edited_sqlite(folder):
@@ -232,6 +264,7 @@ _AFW_FACE = '1051618982_0'
 _WFLW_LIST = 'WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_train.txt'
 MINIATURES = {
     'real_faces': Miniature(real_faces, 'images/face_0.jpg', None, edited_npy),
+    'rendered': Miniature(rendered, 'shard-00000/000000.jpg', None, edited_npz),
     '300w_lp': Miniature(
         w300_lp,
         'AFW/AFW_1.jpg',

@@ -336,7 +336,7 @@ def test_other_folder_is_refused_with_the_layout(tmp_path, name):
 @EVERY
 def test_unknown_set_lists_the_known(miniatures, name):
     known = {'300w': 'helen/testset', '300w_lp': 'AFW_Flip', 'biwi': '02', 'aflw': '2'}
-    known |= {'wflw': 'test', '3dfaw': 'valid', 'real_faces': 'afw'}
+    known |= {'wflw': 'test', '3dfaw': 'valid', 'real_faces': 'afw', 'rendered': 'shard-00000'}
     with pytest.raises(TrainingError, match=rf"sets \['moon'\]; it has .*'{known.get(name, ALL)}'"):
         read_faces(name, miniatures / name, ['moon'])
 

@@ -19,7 +19,6 @@ from headpose_training.synthesis.heads.ict import IctHeads
 from headpose_training.synthesis.heads.ict_convert import convert_ict
 from headpose_training.synthesis.heads.mesh import REGIONS, Material
 from headpose_training.synthesis.heads.obj import read_obj
-from headpose_training.synthesis.heads.sources import MixedHeads
 from headpose_training.synthesis.heads.subdivide import subdivided
 
 NEUTRAL = Expression()
@@ -223,14 +222,6 @@ def test_random_expressions_are_in_range_and_come_again_with_the_seed():
     assert np.median(values) < 0.05
     assert drawn[7] == random_expression(np.random.default_rng(7))
     assert len(set(drawn)) == len(drawn)
-
-
-def test_a_mixture_draws_from_all_its_sources():
-    one, other = (SimpleNamespace(name=n, sample=lambda _, n=n: n) for n in ('one', 'other'))
-    mixed = MixedHeads((one, other))
-    assert mixed.name == 'one+other'
-    rng = np.random.default_rng(0)
-    assert {mixed.sample(rng) for _ in range(20)} == {'one', 'other'}
 
 
 CUBE = np.array(

@@ -82,6 +82,10 @@ class HeadSource(Protocol):
         """Short name, for reports and file names."""
         ...
 
+    def __hash__(self) -> int:
+        """What all heads of a source have in common is computed once for it."""
+        ...
+
     def sample(self, rng: np.random.Generator) -> Identity:
         """Draw one person; the same state of `rng` gives the same person."""
         ...

@@ -1,35 +1,19 @@
-"""The sources of heads a machine has, as one."""
+"""The sources of heads a machine has."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from headpose_training.synthesis.heads.anny import AnnyHeads
 from headpose_training.synthesis.heads.ict import IctHeads
-from headpose_training.synthesis.heads.mesh import HeadSource, Identity
+from headpose_training.synthesis.heads.mesh import HeadSource
 
 
-@dataclass(frozen=True)
-class MixedHeads:
-    """Several sources, each as likely as the others. See `mesh.HeadSource`."""
+def load_heads(ict: Path | None = None) -> list[HeadSource]:
+    """Load the heads that can be had: Anny's, which any machine has, and perhaps ICT-FaceKit's.
 
-    sources: tuple[HeadSource, ...]
-
-    @property
-    def name(self) -> str:
-        """The names of the sources."""
-        return '+'.join(source.name for source in self.sources)
-
-    def sample(self, rng: np.random.Generator) -> Identity:
-        """Draw a source and of it a person."""
-        return self.sources[int(rng.integers(len(self.sources)))].sample(rng)
-
-
-def heads(ict: Path | None = None) -> HeadSource:
-    """Return the heads that can be had: Anny's, which any machine has, and perhaps ICT-FaceKit's.
+    They stay apart, as what is computed once for a source holds for its triangles alone; a scene
+    draws one of them.
 
     Args:
         ict: `ict_facekit.npz`, from `headpose-train convert-ict`.
@@ -37,4 +21,4 @@ def heads(ict: Path | None = None) -> HeadSource:
     Raises:
         TrainingError: A source is missing or broken.
     """
-    return AnnyHeads() if ict is None else MixedHeads((AnnyHeads(), IctHeads.load(ict)))
+    return [AnnyHeads()] if ict is None else [AnnyHeads(), IctHeads.load(ict)]

@@ -1,0 +1,119 @@
+"""What is known about a rendered face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from headpose_ros.geometry.landmarks import bounding_box
+from numpy.typing import NDArray
+
+from headpose_training.synthesis.camera import Camera, depth_from_buffer, toward
+from headpose_training.synthesis.scene import Scene
+
+Array = NDArray[np.float64]
+
+#: A landmark counts as seen when nothing lies farther in front of it than this, metres: lids,
+#: lashes and thin glass frames that touch the skin do not hide it.
+TOLERANCE = 0.005
+#: Samples of the depth buffer within this many samples of a landmark count.
+_REACH = 1.3
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The exact labels of one rendered face.
+
+    Attributes:
+        K: (3, 3) intrinsics of the picture, px, pixel centres at integers.
+        R: (3, 3) R_optical_face of the REP-155 face frame.
+        t: (3,) metres, the sellion in the optical frame.
+        facing: (3, 3) R_optical_face as a camera pointed straight at the face would see it: what
+            a network can tell from the crop alone.
+        landmarks: (68, 2) px, iBUG-68 order.
+        landmarks3d: (68, 3) metres in the face frame, with the expression.
+        visible: (68,) bool: in the picture and nothing opaque before it.
+        eye_openness: (2,) of the person's right and left eye, see `HeadMesh`.
+        mouth_openness: () see `HeadMesh`.
+        gaze: (2, 3) unit directions of sight in the face frame, the right eye first.
+        box: (4,) x, y, w, h px around the landmarks.
+        seed: (2,) of the dataset and of the face within it.
+    """
+
+    K: Array
+    R: Array
+    t: Array
+    facing: Array
+    landmarks: Array
+    landmarks3d: Array
+    visible: NDArray[np.bool_]
+    eye_openness: Array
+    mouth_openness: Array
+    gaze: Array
+    box: Array
+    seed: NDArray[np.int64]
+
+
+#: Names of the labels, as in the files of a dataset.
+NAMES = tuple(f.name for f in fields(Labels))
+
+
+def label(scene: Scene, depth: NDArray[np.float32], seed: tuple[int, int] = (0, 0)) -> Labels:
+    """Collect the labels of a scene.
+
+    Args:
+        scene: The scene.
+        depth: (D, D) depth buffer in 0..1 of all that is opaque, top row first; D is a multiple
+            of the picture's side.
+        seed: Of the dataset and of the face.
+    """
+    camera, head = scene.camera, scene.head
+    points = head.landmarks.astype(np.float64)
+    pixels = camera.project(points)
+    inside = ((pixels > -0.5) & (pixels < camera.size - 0.5)).all(axis=1)
+    return Labels(
+        K=camera.K,
+        R=camera.rotation,
+        t=camera.translation,
+        facing=facing(camera, points),
+        landmarks=pixels,
+        landmarks3d=points,
+        visible=inside & in_front(camera, points, depth),
+        eye_openness=head.eye_openness.astype(np.float64),
+        mouth_openness=np.array(head.mouth_openness),
+        gaze=head.gaze.astype(np.float64),
+        box=bounding_box(pixels),
+        seed=np.array(seed, np.int64),
+    )
+
+
+def facing(camera: Camera, points: Array) -> Array:
+    """Return R_optical_face as a camera turned, without roll, to the middle of (N, 3) points."""
+    middle = camera.to_optical(points).mean(axis=0)
+    return toward(middle / np.linalg.norm(middle)).T @ camera.rotation
+
+
+def in_front(camera: Camera, points: Array, depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return (N,): which points have nothing opaque farther before them than the tolerance.
+
+    Samples about the point count by how near they are to it: at an outline the point lies on the
+    side that has more of the weight, and single strands of hair hide nothing.
+    """
+    side = depth.shape[0]
+    optical = camera.to_optical(points)
+    cell = (camera.project(points) + 0.5) * side / camera.size
+    nearest = np.clip(np.floor(cell), 1, side - 2).astype(int)
+    near = np.arange(-1, 2)
+    column, row = (nearest[:, axis, None] + near for axis in (0, 1))
+    across, down = (
+        np.maximum(_REACH - np.abs(place + 0.5 - cell[:, axis, None]), 0.0)
+        for axis, place in ((0, column), (1, row))
+    )
+    around = depth[row[:, :, None], column[:, None, :]]
+    gap = optical[:, 2, None, None] - depth_from_buffer(around)
+    # The tolerance holds along the ray.
+    slope = np.linalg.norm(optical, axis=1) / optical[:, 2]
+    hidden = gap * slope[:, None, None] > TOLERANCE
+    weight = down[:, :, None] * across[:, None, :]
+    total = np.maximum(weight.sum(axis=(1, 2)), 1e-9)
+    return (weight * hidden).sum(axis=(1, 2)) / total < 0.5

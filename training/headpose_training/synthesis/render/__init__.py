@@ -1,0 +1,1 @@
+"""Drawing scenes with OpenGL over EGL."""

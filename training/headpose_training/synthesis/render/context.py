@@ -1,0 +1,61 @@
+"""An OpenGL context without a display."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import moderngl
+
+from headpose_training.errors import TrainingError
+
+_SHADERS = Path(__file__).with_name('shaders')
+
+
+def make_context(device: int | None = None) -> moderngl.Context:
+    """Return a context over EGL: of a graphics card, or of Mesa's software rasteriser.
+
+    Args:
+        device: Which of EGL's devices; None for its default.
+
+    Raises:
+        TrainingError: There is no EGL.
+    """
+    # Workers share the cores among them: a rasteriser's own threads would only get in the way.
+    os.environ.setdefault('LP_NUM_THREADS', '0')
+    options: dict[str, Any] = {'backend': 'egl'}
+    if device is not None:
+        options['device_index'] = device
+    try:
+        context = moderngl.create_standalone_context(require=330, **options)
+    except Exception as error:  # whatever the library that is not there makes of it
+        raise TrainingError(
+            f'rendering needs OpenGL 3.3 over EGL and found none ({error}): install the Debian '
+            'packages libegl1 and libgl1-mesa-dri, or the driver of the graphics card'
+        ) from error
+    # Buffers go when `Context.gc` is called, with this context current, and not another one's.
+    context.gc_mode = 'context_gc'
+    return context
+
+
+def program(context: moderngl.Context, vertex: str, fragment: str, *parts: str) -> moderngl.Program:
+    """Compile a program of shader files.
+
+    Args:
+        context: The context.
+        vertex: Name of the vertex shader's file, without suffix.
+        fragment: Name of the fragment shader's file, without suffix.
+        parts: Names of files that both shaders use.
+    """
+    shared = '\n'.join(_source(f'{part}.glsl') for part in parts)
+    return context.program(
+        vertex_shader=f'#version 330\n{shared}\n{_source(f"{vertex}.vert")}',
+        fragment_shader=f'#version 330\n{shared}\n{_source(f"{fragment}.frag")}',
+    )
+
+
+@lru_cache(maxsize=32)
+def _source(name: str) -> str:
+    return (_SHADERS / name).read_text()
