@@ -36,7 +36,7 @@ class Case:
 
 
 CASES = {
-    'ccr': Case(CcrSystem, {'width': 16, 'input_size': 64}, {'all': (180, 5e-3)}, 2.0, 0.06),
+    'ccr': Case(CcrSystem, {'width': 16, 'input_size': 64}, {'all': (200, 6e-3)}, 2.5, 0.08),
     'hopenet': Case(
         HopenetSystem, {'backbone': 'resnet18', 'input_size': 32}, {'all': (80, 1e-3)}, 2.0
     ),
