@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from headpose_ros.geometry.rotations import FRONTAL
+
 _FILE = Path(__file__).with_name('mean_face_68.csv')
 
 
@@ -22,3 +24,8 @@ def mean_face() -> NDArray[np.float64]:
     points = np.loadtxt(_FILE, delimiter=',', comments='#')
     points.flags.writeable = False
     return points
+
+
+def aligned_mean_face() -> NDArray[np.float64]:
+    """Return the (68, 3) landmarks of :func:`mean_face` in camera-aligned axes, metres."""
+    return mean_face() @ FRONTAL.T

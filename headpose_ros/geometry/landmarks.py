@@ -33,8 +33,9 @@ SCHEMES: dict[str, tuple[int, ...]] = {
     'ibug66': tuple(i for i in range(COUNT) if i not in (60, 64)),
     'none': (),
 }
-#: Neighbours on the inner lip of the points that `ibug66` lacks.
-_NEIGHBOURS = {60: (61, 67), 64: (63, 65)}
+#: The points that `ibug66` lacks: the outer corner beside each, and its neighbours on the inner
+#: lips.
+_CORNERS = {60: (48, 61, 67), 64: (54, 63, 65)}
 
 _SWAPS = (
     [(i, 16 - i) for i in range(8)]
@@ -60,14 +61,16 @@ MIRROR: NDArray[np.intp] = _mirror_table()
 def complete(points: ArrayLike, scheme: str) -> NDArray[np.float64]:
     """Return the (68, D) points of iBUG-68 from the (N, D) points of a scheme.
 
-    A point that the scheme lacks is put amid its two neighbours on the lip.
+    An inner corner of the mouth that the scheme lacks is put halfway between the outer corner and
+    the middle of its two neighbours on the inner lips.
     """
     chosen = list(SCHEMES[scheme])
     points = np.asarray(points, np.float64)
     full = np.zeros((COUNT, points.shape[1]))
     full[chosen] = points
     for missing in set(range(COUNT)) - set(chosen):
-        full[missing] = full[list(_NEIGHBOURS[missing])].mean(axis=0)
+        outer, upper, lower = _CORNERS[missing]
+        full[missing] = (full[outer] + (full[upper] + full[lower]) / 2) / 2
     return full
 
 

@@ -21,7 +21,13 @@ from torchvision.models.resnet import Bottleneck
 
 from headpose_ros.models import bins
 from headpose_ros.models.hourglass import Hourglass, Residual, stem
-from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_from_aflw_euler
+from headpose_ros.models.outputs import (
+    FaceOutputs,
+    expected_points,
+    log_distribution,
+    rotation_from_aflw_euler,
+    visibility_of_peaks,
+)
 
 _DEPTH = 4
 _ANGLES = 3
@@ -30,8 +36,6 @@ _ANGLES = 3
 #: cells too. (A softmax of the map itself would snap to the nearest cell.)
 _FIRST_POWER = 2.0
 _FLOOR = 1e-3
-#: Half a Gaussian's peak is an even chance of being seen.
-_PEAK_TO_LOGIT = 10.0
 
 
 class CcrBlockOutputs(NamedTuple):
@@ -102,7 +106,7 @@ class LandmarkBranch(nn.Module):
         """Return the raw maps and their log-softmax, (B, N, h, w) both, in float32."""
         maps = self.maps(self.hourglass(x, pose)).float()
         logits = (functional.relu(maps) + _FLOOR).log() * self.log_power.exp()
-        return maps, logits.flatten(2).log_softmax(2).view_as(maps)
+        return maps, log_distribution(logits)
 
 
 class Exchange(nn.Module):
@@ -165,7 +169,7 @@ class Ccr(nn.Module):
             from the height of the maps' peaks, as hidden points are trained to all-zero maps.
         """
         last = self.blocks(crops)[-1]
-        visibility = (last.maps.amax(dim=(2, 3)) - 0.5) * _PEAK_TO_LOGIT
+        visibility = visibility_of_peaks(last.maps)
         rotation = rotation_from_aflw_euler(last.angles())
         return FaceOutputs(rotation, last.points(), last.log_maps, visibility)
 

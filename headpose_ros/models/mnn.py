@@ -15,7 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_from_mnn_euler
+from headpose_ros.models.outputs import (
+    FaceOutputs,
+    expected_points,
+    log_distribution,
+    rotation_from_mnn_euler,
+)
 
 #: Output channels of the first stages over the network's width; all further ones are the last.
 _MULTIPLES = (1, 2, 4)
@@ -196,8 +201,7 @@ class Mnn(nn.Module):
         pose = self.pose(maps[-1]).flatten(1).float()
         projection = self.projection(maps[-1]).flatten(1).float()
         features = self.decoder(maps)
-        raw = self.maps(features).float()
-        log_maps = raw.flatten(2).log_softmax(2).view_as(raw)
+        log_maps = log_distribution(self.maps(features).float())
         visibility = self._visibility_at(log_maps, features)
         rotation = rotation_from_mnn_euler(pose[:, :3])
         face = FaceOutputs(rotation, expected_points(log_maps), log_maps, visibility)

@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headpose_ros.models.outputs import FaceOutputs, expected_points, rotation_from_6d
+from headpose_ros.models.outputs import (
+    FaceOutputs,
+    expected_points,
+    log_distribution,
+    rotation_from_6d,
+)
 
 
 def _conv_norm(
@@ -117,9 +122,7 @@ class MnnLite(nn.Module):
         deepest = self.stage32(coarse)
         features = self.down4(self.down8(self.down16(self.top(deepest), coarse), middle), fine)
         # The read-out in float32: the exponentials of half precision cost half a pixel.
-        log_maps = (
-            self.maps(features).float().flatten(2).log_softmax(2).unflatten(2, features.shape[2:])
-        )
+        log_maps = log_distribution(self.maps(features).float())
         points = expected_points(log_maps)
         pooled = deepest.mean(dim=(2, 3))
         centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0

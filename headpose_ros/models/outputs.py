@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_PEAK_TO_LOGIT = 10.0
+
 
 class FaceOutputs(NamedTuple):
     """Outputs of one forward pass over B crops with N landmarks.
@@ -93,6 +95,19 @@ def gaussians(points: Tensor, size: int, sigma: float) -> Tensor:
     return x.exp()[:, :, None, :] * y.exp()[:, :, :, None]
 
 
+def log_distribution(logits: Tensor) -> Tensor:
+    """Return (B, N, h, w) log-probabilities over each map's cells, from logits of that shape."""
+    return logits.flatten(2).log_softmax(2).view_as(logits)
+
+
+def visibility_of_peaks(maps: Tensor) -> Tensor:
+    """Return (B, N) logits of being seen, from (B, N, h, w) maps trained to Gaussians of peak 1.
+
+    Hidden points are trained to all-zero maps: half a peak is an even chance.
+    """
+    return (maps.amax(dim=(2, 3)) - 0.5) * _PEAK_TO_LOGIT
+
+
 def expected_points(log_maps: Tensor) -> Tensor:
     """Read landmarks off maps as expectations (integral regression, Sun et al., ECCV 2018).
 
@@ -116,8 +131,21 @@ def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tenso
     of any size.
     """
     maps = log_maps.exp()
+    return (maps * near(points, maps, radius)).sum(dim=(2, 3))
+
+
+def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:
+    """Tell which cells of maps lie near points, along both axes.
+
+    Args:
+        points: (B, N, 2) in [0, 1].
+        maps: (B, N, h, w); only its shape, device and type count.
+        radius: In sides of the map.
+
+    Returns:
+        (B, N, h, w) bool.
+    """
     height, width = maps.shape[2:]
-    near_x = (points[:, :, :1] - cell_centers(width, maps)).abs() <= radius
-    near_y = (points[:, :, 1:] - cell_centers(height, maps)).abs() <= radius
-    window = near_y[:, :, :, None] & near_x[:, :, None, :]
-    return (maps * window).sum(dim=(2, 3))
+    x = (points[:, :, :1] - cell_centers(width, maps)).abs() <= radius
+    y = (points[:, :, 1:] - cell_centers(height, maps)).abs() <= radius
+    return y[:, :, :, None] & x[:, :, None, :]

@@ -10,16 +10,20 @@ there, and those give the 62.96 M parameters of that network for 69 inputs and 6
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from headpose_ros.geometry.face_shape import mean_face
+from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import SCHEMES
-from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.models.hourglass import Hourglass, Residual, bilinear_deconvolution, stem
-from headpose_ros.models.outputs import FaceOutputs, cell_centers, gaussians
+from headpose_ros.models.outputs import (
+    FaceOutputs,
+    cell_centers,
+    gaussians,
+    log_distribution,
+    near,
+    visibility_of_peaks,
+)
 from headpose_ros.models.trunks import stride16_trunk
 
 _STRIDE = 16
@@ -31,23 +35,6 @@ SIGMA = 6.0
 _PEAK_REACH = 2 * SIGMA
 #: Makes a distribution of maps whose peaks are 1: exp(20) outweighs all cells at zero.
 _SHARPNESS = 20.0
-_PEAK_TO_LOGIT = 10.0
-
-
-class Parts3dOutputs(NamedTuple):
-    """What the three networks say about B crops of S px.
-
-    Attributes:
-        detection: (B, N, S, S) logits of lying on each part's disk.
-        maps: (B, N, S, S) regressed Gaussians of peak 1.
-        points: (B, N, 2) peaks of the maps in [0, 1], without gradient.
-        depth: (B, N) px of the crop, larger is farther.
-    """
-
-    detection: Tensor
-    maps: Tensor
-    points: Tensor
-    depth: Tensor
 
 
 class Detection(nn.Module):
@@ -185,40 +172,29 @@ class Parts3d(nn.Module):
         self.detection = Detection(trunk, landmarks)
         self.regression = Regression(landmarks, width)
         self.depth = Depth(landmarks, depth_layers, depth_width)
-        shape = torch.tensor((mean_face() @ FRONTAL.T)[list(chosen)])
+        shape = torch.tensor(aligned_mean_face()[list(chosen)])
         centred = (shape - shape.mean(dim=0)).float()
         self.register_buffer('shape', centred, persistent=False)
         self.shape: Tensor
 
-    def all_outputs(self, crops: Tensor, points: Tensor | None = None) -> Parts3dOutputs:
-        """Return what the stages are trained by.
+    def forward(self, crops: Tensor) -> FaceOutputs:
+        """Predict 3-D landmarks, and the rotation of the mean face onto them.
 
         Args:
             crops: (B, 3, S, S) RGB, normalised as the registry says; S is 384 in the paper.
-            points: (B, N, 2) in [0, 1] for the depth network's Gaussians; None takes the
-                regressed ones.
-        """
-        detection = self.detection(crops).float()
-        maps = self.regression(crops, detection.sigmoid()).float()
-        found = peak_points(maps.detach())
-        heat = part_gaussians(found if points is None else points, crops.shape[-1])
-        return Parts3dOutputs(detection, maps, found, self.depth(crops, heat))
-
-    def forward(self, crops: Tensor) -> FaceOutputs:
-        """Predict 3-D landmarks, and the rotation of the mean face onto them.
 
         Returns:
             Rotation (B, 3, 3), points (B, N, 2), maps (B, N, S, S), visibility (B, N) from the
             peaks' heights, depth (B, N).
         """
-        out = self.all_outputs(crops)
-        depth = out.depth / crops.shape[-1]
+        size = crops.shape[-1]
+        maps = self.regression(crops, self.detection(crops).float().sigmoid()).float()
+        points = peak_points(maps)
+        depth = self.depth(crops, part_gaussians(points, size)) / size
         depth = depth - depth.mean(dim=1, keepdim=True)
-        solid = torch.cat([out.points, depth[:, :, None]], dim=2)
-        log_maps = (out.maps.flatten(2) * _SHARPNESS).log_softmax(2).view_as(out.maps)
-        visibility = (out.maps.amax(dim=(2, 3)) - 0.5) * _PEAK_TO_LOGIT
-        rotation = rotation_onto(self.shape, solid)
-        return FaceOutputs(rotation, out.points, log_maps, visibility, depth)
+        rotation = rotation_onto(self.shape, torch.cat([points, depth[:, :, None]], dim=2))
+        log_maps = log_distribution(maps * _SHARPNESS)
+        return FaceOutputs(rotation, points, log_maps, visibility_of_peaks(maps), depth)
 
 
 def part_gaussians(points: Tensor, size: int) -> Tensor:
@@ -231,10 +207,8 @@ def peak_points(maps: Tensor) -> Tensor:
     size = maps.shape[-1]
     cells = cell_centers(size, maps)
     index = maps.flatten(2).argmax(dim=2)
-    reach = _PEAK_REACH / size
-    near_x = (cells - cells[index % size][:, :, None]).abs() <= reach
-    near_y = (cells - cells[index // size][:, :, None]).abs() <= reach
-    window = maps.clamp(min=1e-6) * near_y[:, :, :, None] * near_x[:, :, None, :]
+    peaks = torch.stack([cells[index % size], cells[index // size]], dim=2)
+    window = maps.clamp(min=1e-6) * near(peaks, maps, _PEAK_REACH / size)
     x = (window.sum(dim=2) * cells).sum(dim=2)
     y = (window.sum(dim=3) * cells).sum(dim=2)
     return torch.stack([x, y], dim=2) / window.sum(dim=(2, 3))[:, :, None]

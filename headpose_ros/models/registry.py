@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ class Normalization:
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @cached_property
+    def in_grey_levels(self) -> tuple[Tensor, Tensor]:
+        """Return both as float32 (3, 1, 1), of brightness 0 to 255."""
+        mean, std = (torch.tensor(v)[:, None, None] * 255.0 for v in (self.mean, self.std))
+        return mean, std
 
 
 #: Into [-1, 1].
@@ -80,10 +87,7 @@ class ModelSpec:
             float32 (3, S, S) RGB.
         """
         rgb = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
-        mean, std = (
-            torch.tensor(values)[:, None, None] * 255.0
-            for values in (self.normalization.mean, self.normalization.std)
-        )
+        mean, std = self.normalization.in_grey_levels
         return rgb.float().sub_(mean).div_(std)
 
 

@@ -58,14 +58,35 @@ def load_model(name_or_path: str) -> LoadedModel:
     header, state = _read_tensors(path)
     spec = _spec(path, header)
     try:
-        network = spec.build(**json.loads(header.get('options', '{}')))
-        network.load_state_dict(state)
+        options = json.loads(header.get('options', '{}'))
+    except ValueError as error:
+        raise WeightsError(f'{path} has options that are not JSON: {error}') from error
+    return LoadedModel(spec, assemble(spec, options, state, path), card)
+
+
+def assemble(
+    spec: ModelSpec, options: Mapping[str, Any], state: Mapping[str, Tensor], source: Path
+) -> nn.Module:
+    """Build a network and fill it, in evaluation mode.
+
+    Args:
+        spec: Its line of the registry.
+        options: What it was built with, beyond the line's defaults.
+        state: State dict.
+        source: Where the tensors come from, for the error.
+
+    Raises:
+        WeightsError: Options or tensors are not this network's.
+    """
+    try:
+        network = spec.build(**options)
+        network.load_state_dict(dict(state))
     except (RuntimeError, ValueError, TypeError) as error:
         raise WeightsError(
-            f'{path} does not fit the network {spec.name}: expected weights exported by this '
+            f'{source} does not fit the network {spec.name}: expected weights exported by this '
             f'version of headpose_ros'
         ) from error
-    return LoadedModel(spec, network.eval().requires_grad_(False), card)
+    return network.eval().requires_grad_(False)
 
 
 def save_weights(

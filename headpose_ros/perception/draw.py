@@ -14,7 +14,8 @@ from headpose_ros.perception.faces import Face
 #: BGR of the axes x (out of the face), y (to the person's left), z (up): as in RViz.
 AXIS_COLORS = ((0, 0, 255), (0, 200, 0), (255, 80, 0))
 _SEEN, _HIDDEN, _LINE = (120, 255, 120), (80, 80, 255), (200, 200, 200)
-_SHIFT = 4  # OpenCV's fixed-point bits: points land between pixels
+#: OpenCV's fixed-point bits: points land between pixels.
+SUBPIXEL_BITS = 4
 
 
 def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
@@ -28,19 +29,20 @@ def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.ui
     return canvas
 
 
-def _fixed(point: NDArray[np.float64]) -> tuple[int, int]:
-    x, y = np.rint(point * 2**_SHIFT).astype(int)
+def fixed_point(point: NDArray[np.float64]) -> tuple[int, int]:
+    """Return (2,) px as OpenCV's drawing functions take them with `SUBPIXEL_BITS`."""
+    x, y = np.rint(point * 2**SUBPIXEL_BITS).astype(int)
     return int(x), int(y)
 
 
 def _draw_landmarks(canvas: NDArray[np.uint8], face: Face) -> None:
     for name, indices in GROUPS.items():
-        line = np.rint(face.landmarks[list(indices)] * 2**_SHIFT).astype(np.int32)
-        cv2.polylines(canvas, [line], name in CLOSED_GROUPS, _LINE, 1, cv2.LINE_AA, _SHIFT)
-    radius = round(max(face.box[2:].max() / 110, 1.0) * 2**_SHIFT)
+        line = np.rint(face.landmarks[list(indices)] * 2**SUBPIXEL_BITS).astype(np.int32)
+        cv2.polylines(canvas, [line], name in CLOSED_GROUPS, _LINE, 1, cv2.LINE_AA, SUBPIXEL_BITS)
+    radius = round(max(face.box[2:].max() / 110, 1.0) * 2**SUBPIXEL_BITS)
     for point, seen in zip(face.landmarks, face.visibility > 0.5, strict=True):
         color = _SEEN if seen else _HIDDEN
-        cv2.circle(canvas, _fixed(point), radius, color, -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, fixed_point(point), radius, color, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
@@ -50,7 +52,14 @@ def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
     for axis in np.argsort(-face.rotation[2]):
         tip = origin + length * face.rotation[:2, axis]
         cv2.arrowedLine(
-            canvas, _fixed(origin), _fixed(tip), AXIS_COLORS[axis], 3, cv2.LINE_AA, _SHIFT, 0.12
+            canvas,
+            fixed_point(origin),
+            fixed_point(tip),
+            AXIS_COLORS[axis],
+            3,
+            cv2.LINE_AA,
+            SUBPIXEL_BITS,
+            0.12,
         )
 
 

@@ -70,7 +70,7 @@ class FaceNetwork:
         fitted = [window.scaled(spec.margin / LANDMARK_BOX_MARGIN) for window in windows]
         crops = [spec.to_input(cut(image, window, spec.input_size)) for window in fitted]
         outputs = self._network(torch.stack(crops).to(self.device))
-        return [_estimate(outputs, i, window, spec) for i, window in enumerate(fitted)]
+        return _estimates(outputs, fitted, spec)
 
 
 def limit_cpu_threads(count: int) -> None:
@@ -104,27 +104,46 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _estimate(outputs: FaceOutputs, i: int, window: CropWindow, spec: ModelSpec) -> Estimate:
-    """Bring the i-th outputs from the crop back into the image."""
+def _estimates(
+    outputs: FaceOutputs, windows: Sequence[CropWindow], spec: ModelSpec
+) -> list[Estimate]:
+    """Bring the outputs from the crops back into the image; each leaves the device once."""
     assert outputs.rotation is not None
-    aligned = outputs.rotation[i].cpu().double().numpy()
-    rotation = face_from_aligned(in_plane(window.angle) @ aligned)
+    rotations = [
+        face_from_aligned(in_plane(window.angle) @ aligned)
+        for window, aligned in zip(windows, _array(outputs.rotation), strict=True)
+    ]
     if outputs.points is None or outputs.log_maps is None or outputs.visibility is None:
-        return Estimate(rotation, np.zeros((0, 2)), *np.zeros((3, 0)))
-    confidence = mass_near(outputs.log_maps[i : i + 1], outputs.points[i : i + 1])[0]
+        return [Estimate(rotation, np.zeros((0, 2)), *np.zeros((3, 0))) for rotation in rotations]
+    confidence = mass_near(outputs.log_maps, outputs.points).float()
+    chances = _array(torch.stack([outputs.visibility.float().sigmoid(), confidence], dim=2))
     # The crop's pixel p lies at (p + 0.5) / size.
-    points = outputs.points[i].cpu().double().numpy() * spec.input_size - 0.5
-    chances = torch.stack([outputs.visibility[i].float().sigmoid(), confidence.float()], dim=1)
-    depth = np.zeros((0, 1)) if outputs.depth is None else outputs.depth[i, :, None].cpu().numpy()
-    landmarks = apply_affine(window.to_image(spec.input_size), complete(points, spec.scheme))
-    visibility, certainty = _measured(chances.cpu().double().numpy(), spec.scheme).T
-    return Estimate(
-        rotation=rotation,
-        landmarks=landmarks,
-        visibility=visibility,
-        landmark_confidence=certainty,
-        depth=(complete(depth, spec.scheme) if len(depth) else depth)[:, 0] * window.side,
-    )
+    points = _array(outputs.points) * spec.input_size - 0.5
+    depths = None if outputs.depth is None else _array(outputs.depth)
+    estimates = []
+    for i, window in enumerate(windows):
+        visibility, certainty = _measured(chances[i], spec.scheme).T
+        estimates.append(
+            Estimate(
+                rotation=rotations[i],
+                landmarks=apply_affine(
+                    window.to_image(spec.input_size), complete(points[i], spec.scheme)
+                ),
+                visibility=visibility,
+                landmark_confidence=certainty,
+                depth=np.zeros(0) if depths is None else _depth(depths[i], window, spec),
+            )
+        )
+    return estimates
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float64]:
+    return values.cpu().double().numpy()
+
+
+def _depth(depth: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:
+    """Return (68,) px of the image from (N,) sides of the crop."""
+    return complete(depth[:, None], spec.scheme)[:, 0] * window.side
 
 
 def _measured(chances: NDArray[np.float64], scheme: str) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
-from headpose_ros.geometry.landmarks import MIRROR
+from headpose_ros.geometry.landmarks import MIRROR, complete
 from headpose_ros.geometry.rotations import aflw_from_matrix
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,6 @@ from miniatures import (
 
 from headpose_training.data.crops import CROPS
 from headpose_training.data.formats import FORMATS, check, read_faces
-from headpose_training.data.readers.faw3d import complete
 from headpose_training.data.readers.pts import parse_pts
 from headpose_training.data.readers.wflw import IBUG_FROM_98
 from headpose_training.data.reading import ALL
@@ -198,7 +197,7 @@ def test_3dfaw_inner_corners_are_completed_and_not_visible(miniatures):
     # Points 48, 61 and 67 are rows 48, 60 and 65 without the corners; 54, 63, 65: 54, 62, 63.
     given[[48, 60, 65]] = [(0, 0, 0), (4, -2, 8), (4, 2, 0)]
     given[[54, 62, 63]] = [(10, 0, 0), (6, -2, 0), (6, 4, 0)]
-    points = complete(given)
+    points = complete(given, 'ibug66')
     np.testing.assert_array_equal(points[60], (2, 0, 2))
     np.testing.assert_array_equal(points[64], (8, 0.5, 0))
     for face in read_faces('3dfaw', miniatures / '3dfaw'):

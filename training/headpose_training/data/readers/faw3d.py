@@ -14,16 +14,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from headpose_ros.geometry.landmarks import COUNT
+from headpose_ros.geometry.landmarks import COUNT, SCHEMES, complete
 from numpy.typing import NDArray
 
 from headpose_training.data.reading import DatasetFormat, Item, image_of, image_stems, stems, table
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
 
-#: Missing point: its outer corner and its neighbours on the inner lips.
-_CORNERS = {60: (48, 61, 67), 64: (54, 63, 65)}
-_GIVEN = np.setdiff1d(np.arange(COUNT), list(_CORNERS))
+_GIVEN = SCHEMES['ibug66']
 _NOSE_TIP, _JAW_ENDS = 30, [0, 16]
 
 
@@ -47,7 +45,7 @@ def _read(folder: Path, part: str, stem: str) -> LabelledFace:
     given = table((folder / f'{part}_lm' / f'{stem}_lm.csv').read_text(), 3)
     if len(given) != len(_GIVEN):
         raise TrainingError(f'{len(given)} landmarks, expected {len(_GIVEN)}')
-    points = complete(given)
+    points = complete(given, 'ibug66')
     image = image_of(folder / f'{part}_img', stem)
     return LabelledFace(
         f'{part}_img/{image.name}',
@@ -56,15 +54,6 @@ def _read(folder: Path, part: str, stem: str) -> LabelledFace:
         visible=np.isin(np.arange(COUNT), _GIVEN),
         depth=_depth(points[:, 2]),
     )
-
-
-def complete(given: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (68, 3) points from the (66, 3) of the dataset."""
-    points = np.empty((COUNT, 3))
-    points[_GIVEN] = given
-    for missing, (outer, upper, lower) in _CORNERS.items():
-        points[missing] = (points[outer] + (points[upper] + points[lower]) / 2) / 2
-    return points
 
 
 def _depth(z: NDArray[np.float64]) -> NDArray[np.float64]:
