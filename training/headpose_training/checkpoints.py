@@ -9,11 +9,13 @@ from typing import Any
 
 import torch
 from headpose_ros.models.registry import MODELS, ModelSpec
-from headpose_ros.models.weights import LoadedModel, load_model
+from headpose_ros.models.weights import LoadedModel, assemble, load_model
 from torch import Tensor
 
 from headpose_training.errors import TrainingError
 
+#: The checkpoint in a run's folder: the newest one, to resume from and to judge.
+CHECKPOINT = 'newest.ckpt'
 #: Key of a checkpoint that says what its network is.
 CHECKPOINT_KEY = 'headpose'
 _PREFIX = 'network.'
@@ -46,15 +48,10 @@ def load_weights(name_or_path: str) -> LoadedModel:
     """
     if not name_or_path.endswith('.ckpt'):
         return load_model(name_or_path)
-    saved = read_checkpoint(Path(name_or_path))
-    network = saved.spec.build(**saved.options)
-    try:
-        network.load_state_dict(saved.state)
-    except RuntimeError as error:
-        raise TrainingError(
-            f'{name_or_path} does not fit the network {saved.spec.name} of this version'
-        ) from error
-    return LoadedModel(saved.spec, network.eval().requires_grad_(False), {})
+    path = Path(name_or_path)
+    saved = read_checkpoint(path)
+    network = assemble(saved.spec, saved.options, saved.state, path)
+    return LoadedModel(saved.spec, network, {})
 
 
 def label_of(name_or_path: str) -> str:

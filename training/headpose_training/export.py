@@ -10,7 +10,7 @@ from typing import Any
 
 from headpose_ros.models.hopenet import published_state
 from headpose_ros.models.registry import MODELS, ModelSpec
-from headpose_ros.models.weights import save_weights, sha256
+from headpose_ros.models.weights import assemble, save_weights, sha256
 from torch import Tensor
 
 from headpose_training.checkpoints import read_checkpoint, read_tensors
@@ -30,6 +30,7 @@ def export(checkpoint: Path, out: Path, description: Path) -> None:
     """
     card = _read_description(description)
     saved = read_checkpoint(checkpoint)
+    assemble(saved.spec, saved.options, saved.state, checkpoint)  # or say that it does not fit
     _write(out, saved.spec, saved.state, saved.options, card)
 
 
@@ -47,6 +48,7 @@ def import_hopenet(state: Path, out: Path, description: Path) -> None:
     tensors = published_state(read_tensors(state))
     options = {'backbone': 'resnet50', 'decode': 'left_edges'}
     spec = replace(MODELS['hopenet'], margin=_PUBLISHED_HOPENET_MARGIN)
+    assemble(spec, options, tensors, state)  # or say that it does not fit
     _write(out, spec, tensors, options, card)
 
 
@@ -57,7 +59,6 @@ def _write(
     options: Mapping[str, Any],
     card: dict[str, Any],
 ) -> None:
-    _check_fits(spec, state, options)
     file = out.with_suffix('.safetensors')
     file.parent.mkdir(parents=True, exist_ok=True)
     save_weights(file, spec, state, options)
@@ -65,15 +66,6 @@ def _write(
     card |= {'bytes': file.stat().st_size, 'sha256': sha256(file)}
     out.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n', encoding='utf-8')
     print(f'{file}: {card["bytes"] / 1e6:.2f} MB, sha256 {card["sha256"]}')
-
-
-def _check_fits(spec: ModelSpec, state: Mapping[str, Tensor], options: Mapping[str, Any]) -> None:
-    try:
-        spec.build(**options).load_state_dict(dict(state))
-    except RuntimeError as error:
-        raise TrainingError(
-            f'the weights do not fit the network {spec.name}: {str(error).splitlines()[1].strip()}'
-        ) from error
 
 
 def _read_description(path: Path) -> dict[str, Any]:

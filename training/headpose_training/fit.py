@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from headpose_training.checkpoints import CHECKPOINT
 from headpose_training.data.module import FaceData
 from headpose_training.errors import TrainingError
 from headpose_training.systems.base import System
@@ -22,9 +23,6 @@ from headpose_training.systems.mnn import MnnSystem  # noqa: F401
 from headpose_training.systems.mnn_lite import MnnLiteSystem  # noqa: F401
 from headpose_training.systems.parts3d import Parts3dSystem  # noqa: F401
 from headpose_training.systems.ranking import RankingSystem  # noqa: F401
-
-#: The checkpoint in the run's folder to resume from.
-CHECKPOINT = 'newest.ckpt'
 
 
 class HeadposeCLI(LightningCLI):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from headpose_training.checkpoints import CHECKPOINT
 from headpose_training.data.drawn_faces import write_head_model, write_real_faces
 from headpose_training.errors import TrainingError
 from headpose_training.export import export
@@ -32,7 +33,7 @@ def smoke(out: Path = Path('out/smoke'), configs: Path = Path('configs')) -> Non
     Raises:
         TrainingError: A configuration is missing, or anything of a system fails.
     """
-    from headpose_training.fit import CHECKPOINT, fit
+    from headpose_training.fit import fit  # Lightning takes seconds to import
 
     data = write_real_faces(out / 'real_faces')
     head = write_head_model(out / 'head.npz')

@@ -9,13 +9,14 @@ from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.infer import FaceNetwork
 
+from headpose_training.data.augment import thinned
 from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.pose import geodesic_deg
 from headpose_training.studies import low_resolution as coarse_faces
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
-from headpose_training.studies.low_resolution import coarse, low_resolution
+from headpose_training.studies.low_resolution import low_resolution
 from headpose_training.studies.pnp import CAMERA, SUBSETS, solve_pose
 
 
@@ -79,7 +80,7 @@ def test_faces_without_pose_labels_are_refused(study, tmp_path, monkeypatch):
 @pytest.mark.parametrize(('factor', 'left'), [(1, 128), (5, 26), (15, 9)])
 def test_coarse_pictures_keep_few_pixels_and_their_place(factor, left):
     ramp = np.repeat(np.arange(128, dtype=np.uint8)[None, :, None], 128, axis=0).repeat(3, axis=2)
-    coarsened = coarse(ramp, factor)
+    coarsened = thinned(ramp, factor)
     assert len(np.unique(coarsened)) == left
     shift = coarsened.astype(float) - ramp
     assert abs(shift.mean()) <= 1

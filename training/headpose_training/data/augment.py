@@ -58,7 +58,7 @@ class Augmentation:
         blur_sigma: Largest sigma of the Gaussian, in hundredths of the crop's side.
         low_resolution: Probability of down- and up-sampling by 2 to 6.
         coarse: Probability of down- and up-sampling by nearest neighbour by one of
-            `COARSE_FACTORS` of a 224 px crop (Ruiz et al., CVPRW 2018, section 4.4).
+            `COARSE_FACTORS` (Ruiz et al., CVPRW 2018, section 4.4).
         noise: Probability of sensor noise.
         jpeg: Probability of JPEG compression at quality 15 to 70.
         occlusion: Probability of an occluding rectangle over part of the face.
@@ -223,11 +223,20 @@ def lower_resolution(image: Image, rng: Generator) -> Image:
 
 def coarsen(image: Image, rng: Generator) -> Image:
     """Down- and up-sample by one of :data:`COARSE_FACTORS`, by nearest neighbour."""
+    return thinned(image, int(rng.choice(COARSE_FACTORS)))
+
+
+def thinned(image: Image, factor: int) -> Image:
+    """Return a square image with its pixels thinned out by a factor, at its old size.
+
+    Args:
+        image: uint8 (S, S, 3).
+        factor: One pixel is left of a square of this side.
+    """
     size = image.shape[0]
-    factor = rng.choice(COARSE_FACTORS)
-    small = max(round(min(size, 224) / factor), 4) if factor > 1 else size
-    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_NEAREST)
-    return _image(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST))
+    small = (max(round(size / factor), 1),) * 2
+    shrunk = cv2.resize(image, small, interpolation=cv2.INTER_NEAREST_EXACT)
+    return _image(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def add_noise(image: Image, rng: Generator) -> Image:

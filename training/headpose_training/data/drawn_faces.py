@@ -7,10 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from headpose_ros.geometry.face_shape import mean_face
+from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import CLOSED_GROUPS, GROUPS
-from headpose_ros.geometry.rotations import FRONTAL, matrix_from_aflw
+from headpose_ros.geometry.rotations import matrix_from_aflw
 from numpy.typing import NDArray
+
+from headpose_training.data.face_model import ALIGNED_FROM_ICT
 
 Array = NDArray[np.float64]
 SIDE = 288
@@ -21,7 +23,8 @@ _SETS = ('lfpw_train', 'helen_train', 'afw')
 
 def project(rotation: Array) -> Array:
     """Return (68, 2) px of the mean face under a camera-aligned rotation, scaled to half a crop."""
-    turned = (mean_face() - mean_face().mean(axis=0)) @ (rotation @ FRONTAL).T
+    shape = aligned_mean_face()
+    turned = (shape - shape.mean(axis=0)) @ rotation.T
     return turned[:, :2] * _PX_PER_METRE + SIDE / 2
 
 
@@ -72,7 +75,7 @@ def write_head_model(path: Path) -> Path:
     Returns:
         The path.
     """
-    points = mean_face() @ FRONTAL.T @ np.diag([1.0, -1.0, -1.0]) * 100.0
+    points = aligned_mean_face() @ ALIGNED_FROM_ICT * 100.0
     outward = points - points.mean(axis=0) + np.array([0.0, 0.0, 3.0])
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     across = np.cross(outward, [0.1, 0.9, 0.3])

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from headpose_ros.geometry.face_shape import mean_face
-from headpose_ros.geometry.rotations import FRONTAL
+from headpose_ros.geometry.face_shape import aligned_mean_face
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
@@ -69,7 +68,7 @@ class FaceModel:
 
     def with_our_zero_pose(self) -> FaceModel:
         """Return the model turned so that its zero pose is that of `geometry.mean_face`."""
-        ours, own = mean_face() @ FRONTAL.T, self.points
+        ours, own = aligned_mean_face(), self.points
         turn, _ = Rotation.align_vectors(ours - ours.mean(axis=0), own - own.mean(axis=0))
         return self.turned(turn.as_matrix())
 

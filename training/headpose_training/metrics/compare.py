@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markdown import Markdown
-
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.report import ALIGNED, BASELINE_FACTOR, GEODESIC
 from headpose_training.metrics.tables import cell, markdown_table, write_report
@@ -47,8 +44,7 @@ def compare(reports: Sequence[Path], out: Path) -> None:
         + '.'
     )
     lines = [title, '', note, '', *markdown_table(header, map(_row, contents))]
-    text = write_report(out, 'compare', {'rows': contents}, lines)
-    Console().print(Markdown(text))
+    write_report(out, 'compare', {'rows': contents}, lines)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from headpose_ros.models.weights import LoadedModel, released_file
 from headpose_ros.perception.infer import Estimate, FaceNetwork
-from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import track
 
 from headpose_training.checkpoints import label_of, load_weights
@@ -61,11 +59,10 @@ def evaluate(
         'faces': len(faces),
         **_numbers(judgement, model, network, faces[0]),
     }
-    text = write_report(out, 'report', content, report.to_markdown(content))
+    write_report(out, 'report', content, report.to_markdown(content))
     _write_pictures(out, faces, estimates, judgement)
     if update_card:
         _write_metrics(released_file(weights).with_suffix('.json'), content)
-    Console().print(Markdown(text))
 
 
 def _numbers(

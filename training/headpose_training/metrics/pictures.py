@@ -14,7 +14,7 @@ import numpy as np
 from headpose_ros.geometry.crop import apply_affine
 from headpose_ros.geometry.rotations import face_from_aligned
 from headpose_ros.perception.crop import cut
-from headpose_ros.perception.draw import AXIS_COLORS
+from headpose_ros.perception.draw import AXIS_COLORS, SUBPIXEL_BITS, fixed_point
 from headpose_ros.perception.infer import Estimate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,7 +31,6 @@ _TILE, _COLUMNS, _ROWS_EACH, _TITLE = 200, 8, 2, 30
 _TRUE, _PREDICTED = (255, 255, 255), (80, 255, 80)
 _YAW_STEP_DEG, _LEAST_IN_BIN = 10, 5
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_SHIFT = 4  # OpenCV's fixed-point bits: points land between pixels
 
 
 def drawn_errors(judgement: Judgement) -> dict[str, Array]:
@@ -115,7 +114,7 @@ def write_landmarks(
         assert face.landmarks is not None
         for points, color in ((face.landmarks, _TRUE), (estimates[index].landmarks, _PREDICTED)):
             for point in apply_affine(to_tile, points):
-                cv2.circle(image, _fixed(point), 24, color, -1, cv2.LINE_AA, _SHIFT)
+                cv2.circle(image, fixed_point(point), 24, color, -1, cv2.LINE_AA, SUBPIXEL_BITS)
         return _written(image, [f'NME {100 * nme[index]:.1f} %'])
 
     _write_sheet(path, nme, tile, 'Landmarks: white labelled, green predicted')
@@ -186,13 +185,8 @@ def _draw_axes(
     middle = np.full(2, (_TILE - 1) / 2)
     for axis in np.argsort(-rotation[2]):
         tip = middle + 0.38 * _TILE * rotation[:2, axis]
-        ends = _fixed(middle), _fixed(tip)
-        cv2.line(image, *ends, colors[axis], width, cv2.LINE_AA, _SHIFT)
-
-
-def _fixed(point: Array) -> tuple[int, int]:
-    x, y = np.rint(point * 2**_SHIFT).astype(int)
-    return int(x), int(y)
+        ends = fixed_point(middle), fixed_point(tip)
+        cv2.line(image, *ends, colors[axis], width, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _written(image: Image, lines: Sequence[str]) -> Image:

@@ -18,16 +18,14 @@ import numpy as np
 from headpose_ros.geometry.rotations import constant_offset
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import track
 
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.errors import TrainingError
-from headpose_training.metrics.intervals import measure
-from headpose_training.metrics.pose import FACTORISATION, angle_errors_deg, geodesic_deg
+from headpose_training.metrics.pose import FACTORISATION
 from headpose_training.metrics.tables import cell, markdown_table, write_report
+from headpose_training.studies.common import pose_measures, with_bars
 from headpose_training.studies.pnp import FOCAL_SIDES, SIDE, SUBSETS, in_crop, solve_pose
 
 Array = NDArray[np.float64]
@@ -80,9 +78,8 @@ def landmark_to_pose(
     content = {'format': format, 'sets': list(sets), 'faces': len(points), 'seed': seed}
     title = f'# Pose from labelled landmarks on {", ".join(sets) or format}: {len(points)} faces'
     lines = [title, '', *(line for note in _NOTES for line in (note, '')), *_table(rows)]
-    text = write_report(out, 'landmark_to_pose', {**content, 'rows': rows}, lines)
+    write_report(out, 'landmark_to_pose', {**content, 'rows': rows}, lines)
     _write_picture(out / 'landmark_to_pose.png', rows)
-    Console().print(Markdown(text))
 
 
 def _rows(points: Array, target: Array, seed: int) -> list[Row]:
@@ -98,7 +95,7 @@ def _rows(points: Array, target: Array, seed: int) -> list[Row]:
         poses = _poses(
             _jittered(points, value if study == 'jitter' else 0.0, seed), subset, study, value
         )
-        errors = _errors(poses @ offsets[subset], target)
+        errors = pose_measures(poses @ offsets[subset], target)
         rows.append({'study': study, 'points': subset, 'value': value, **errors})
     return rows
 
@@ -111,13 +108,6 @@ def _poses(points: Array, subset: str, study: str = '', value: float = 1.0) -> A
 def _jittered(points: Array, distance: float, seed: int) -> Array:
     direction = np.random.default_rng(seed).uniform(0, 2 * np.pi, points.shape[:2])
     return points + distance * np.stack([np.cos(direction), np.sin(direction)], axis=-1)
-
-
-def _errors(poses: Array, target: Array) -> dict[str, Any]:
-    return {
-        'geodesic': measure(geodesic_deg(poses, target)),
-        'mae': measure(angle_errors_deg(poses, target).mean(axis=1)),
-    }
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -153,8 +143,6 @@ def _write_picture(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _draw(panel: Axes, rows: Sequence[Row], x: str, label: str, style: str) -> None:
-    values = np.array([r['geodesic']['value'] for r in rows])
-    bounds = np.array([r['geodesic']['interval'] or [np.nan] * 2 for r in rows])
-    bars = np.abs(bounds.T - values)
+    values, bars = with_bars([r['geodesic'] for r in rows])
     panel.errorbar([r[x] for r in rows], values, bars, fmt=style, ms=4, capsize=3, label=label)
     panel.grid(alpha=0.4)

@@ -17,23 +17,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 from headpose_ros.geometry.rotations import aligned_from_face
 from headpose_ros.perception.infer import FaceNetwork
-from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import track
 
-from headpose_training.checkpoints import load_weights
+from headpose_training.checkpoints import CHECKPOINT, load_weights
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics.estimates import estimate_of
-from headpose_training.metrics.intervals import measure
-from headpose_training.metrics.pose import FACTORISATION, align, angle_errors_deg, geodesic_deg
+from headpose_training.metrics.pose import FACTORISATION, align
 from headpose_training.metrics.tables import cell, markdown_table, write_report
+from headpose_training.studies.common import pose_measures, with_bars
 
 Row = dict[str, Any]
 #: Weights of the regression loss, 0.01 to 4 in the paper.
 WEIGHTS = (0.0, 0.1, 1.0)
-_CHECKPOINT = 'newest.ckpt'
 _NOTE = (
     'One run for each row, alike but for the losses. a: weight of the squared error in degrees '
     'beside the cross-entropy over 66 bins. One constant rotation removed. MAE of the three '
@@ -69,12 +66,11 @@ def loss_weights(
     for name, losses in variants.items():
         run = out / name.replace(' = ', '').replace(' ', '_')
         _train(config, data, run, [*losses, *fit_arguments])
-        rows.append({'losses': name, **_judge(run / _CHECKPOINT, faces)})
+        rows.append({'losses': name, **_judge(run / CHECKPOINT, faces)})
     title = f'# Losses of Hopenet on {", ".join(sets)}: {len(faces)} faces'
     lines = [title, '', _NOTE, '', *_table(rows)]
-    text = write_report(out, 'loss_weights', {'rows': rows, 'sets': list(sets)}, lines)
+    write_report(out, 'loss_weights', {'rows': rows, 'sets': list(sets)}, lines)
     _write_picture(out / 'loss_weights.png', rows)
-    Console().print(Markdown(text))
 
 
 def _losses(regression: float, classification: float) -> list[str]:
@@ -87,7 +83,7 @@ def _losses(regression: float, classification: float) -> list[str]:
 def _train(config: Path, data: Path, run: Path, words: Sequence[str]) -> None:
     from headpose_training.fit import fit  # Lightning takes seconds to import
 
-    checkpoint = run / _CHECKPOINT
+    checkpoint = run / CHECKPOINT
     resume = [f'--ckpt_path={checkpoint}'] if checkpoint.is_file() else []
     places = [f'--config={config}', f'--data.folder={data}', f'--out={run}']
     fit([*places, *words, *resume])
@@ -98,11 +94,7 @@ def _judge(checkpoint: Path, faces: Sequence[LabelledFace]) -> Row:
     estimates = [estimate_of(network, face) for face in track(faces, 'Judging', transient=True)]
     predicted = aligned_from_face(np.stack([estimate.rotation for estimate in estimates]))
     target = np.stack([face.rotation for face in faces if face.rotation is not None])
-    turned = align(predicted, target)
-    return {
-        'geodesic': measure(geodesic_deg(turned, target)),
-        'mae': measure(angle_errors_deg(turned, target).mean(axis=1)),
-    }
+    return pose_measures(align(predicted, target), target)
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -114,9 +106,8 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 def _write_picture(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     figure, axis = plt.subplots(figsize=(6, 3.5), layout='constrained')
-    values = np.array([row['geodesic']['value'] for row in rows])
-    bounds = np.array([row['geodesic']['interval'] or [np.nan] * 2 for row in rows])
-    axis.bar([row['losses'] for row in rows], values, yerr=np.abs(bounds.T - values), capsize=4)
+    values, bars = with_bars([row['geodesic'] for row in rows])
+    axis.bar([row['losses'] for row in rows], values, yerr=bars, capsize=4)
     axis.set(ylabel='geodesic error (degrees)')
     axis.grid(axis='y', alpha=0.4)
     figure.savefig(path, dpi=120)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import matplotlib
 
 matplotlib.use('Agg')  # no screen on a training machine
@@ -22,11 +21,10 @@ from headpose_ros.perception.crop import cut
 from headpose_ros.perception.infer import FaceNetwork
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markdown import Markdown
 from rich.progress import track
 
 from headpose_training.checkpoints import label_of, load_weights
+from headpose_training.data.augment import thinned
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
@@ -34,17 +32,12 @@ from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import window_of
 from headpose_training.metrics.intervals import measure
 from headpose_training.metrics.landmarks import nme_outer_eyes
-from headpose_training.metrics.pose import (
-    FACTORISATION,
-    angle_errors_deg,
-    geodesic_deg,
-    mean_pose,
-)
+from headpose_training.metrics.pose import FACTORISATION, geodesic_deg, mean_pose
 from headpose_training.metrics.tables import cell, markdown_table, write_report
+from headpose_training.studies.common import pose_measures, with_bars
 from headpose_training.studies.pnp import in_crop, solve_pose
 
 Array = NDArray[np.float64]
-Image = NDArray[np.uint8]
 Row = dict[str, Any]
 
 FACTORS = (1, 5, 10, 15)
@@ -90,11 +83,10 @@ def low_resolution(
     title = f'# Low resolution on {", ".join(sets) or format}: {len(faces)} faces'
     baseline = f'Always answering the mean pose is {guess["value"]:.2f}° off (geodesic).'
     notes = [line for note in (*_NOTES, baseline) for line in (note, '')]
-    text = write_report(
+    write_report(
         out, 'low_resolution', {**content, 'rows': rows}, [title, '', *notes, *_table(rows)]
     )
     _write_picture(out / 'low_resolution.png', rows, guess['value'])
-    Console().print(Markdown(text))
 
 
 def _constant_guess(faces: Sequence[LabelledFace]) -> Array:
@@ -122,8 +114,7 @@ def _study(weights: str, faces: Sequence[LabelledFace], device: str) -> list[Row
                     'method': method,
                     'factor': factor,
                     'pixels': round(network.spec.input_size / factor),
-                    'geodesic': measure(geodesic_deg(predicted @ offset, target)),
-                    'mae': measure(angle_errors_deg(predicted @ offset, target).mean(axis=1)),
+                    **pose_measures(predicted @ offset, target),
                     'nme': measure(100 * nme) if method == _DIRECT and len(nme) else None,
                 }
             )
@@ -150,27 +141,13 @@ def _estimate(network: FaceNetwork, face: LabelledFace, factor: int) -> tuple[Ar
     """Return the aligned rotation and the landmarks in px of the image, of a coarse crop."""
     size, margin = network.spec.input_size, network.spec.margin / LANDMARK_BOX_MARGIN
     seen = window_of(face).scaled(margin)
-    crop = coarse(cut(face.read_image(), seen, size), factor)
+    crop = thinned(cut(face.read_image(), seen, size), factor)
     # The network enlarges what it is given by its margin: what it then sees is this crop exactly.
     middle = (size - 1) / 2
     estimate = network.estimate(crop, [CropWindow(middle, middle, size).scaled(1 / margin)])[0]
     return aligned_from_face(estimate.rotation), apply_affine(
         seen.to_image(size), estimate.landmarks
     )
-
-
-def coarse(image: Image, factor: int) -> Image:
-    """Return a square image with its pixels thinned out by a factor, at its old size.
-
-    Args:
-        image: uint8 (S, S, 3).
-        factor: One pixel is left of a square of this side.
-    """
-    size = len(image)
-    small = (round(size / factor),) * 2
-    shrunk = cv2.resize(image, small, interpolation=cv2.INTER_NEAREST_EXACT)
-    enlarged = cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(enlarged, np.uint8)
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
@@ -210,9 +187,7 @@ def _write_picture(path: Path, rows: Sequence[Row], guess: float) -> None:
 def _draw(axis: Axes, rows: Sequence[Row], key: str) -> None:
     for line in dict.fromkeys((row['weights'], row['method']) for row in rows):
         chosen = [row for row in rows if (row['weights'], row['method']) == line]
-        values = np.array([row[key]['value'] for row in chosen])
-        bounds = np.array([row[key]['interval'] or [np.nan] * 2 for row in chosen])
+        values, bars = with_bars([row[key] for row in chosen])
         label = f'{line[0]} ({chosen[0]["pixels"]} px), {line[1]}'
         factors = [row['factor'] for row in chosen]
-        bars = np.abs(bounds.T - values)
         axis.errorbar(factors, values, bars, fmt='o-', ms=4, capsize=3, label=label)

@@ -11,8 +11,6 @@ whatever the units.
 
 from __future__ import annotations
 
-import torch
-from headpose_ros.geometry.rotations import aflw_from_matrix
 from headpose_ros.models import bins
 from headpose_ros.models.ccr import Ccr, CcrBlockOutputs
 from torch import Tensor
@@ -62,7 +60,7 @@ class CcrSystem(System):
         """Return the weighted parts of the loss, summed over blocks."""
         assert isinstance(self.network, Ccr)
         outputs = self.network.blocks(batch['image'])
-        angles = true_angles(batch)
+        angles = losses.aflw_angles(batch['rotation'])
         sums: dict[str, Tensor] = {}
         for block in outputs:
             for name, value in (self._pose(block, angles) | self._landmarks(block, batch)).items():
@@ -82,10 +80,3 @@ class CcrSystem(System):
         wanted = losses.gaussian_maps(points, block.maps.shape[-1], self.sigma, visible)
         maps = functional.mse_loss(block.maps, wanted) * self.map_weight
         return {'points': error * self.landmark_weight, 'maps': maps * self.landmark_weight}
-
-
-def true_angles(batch: Batch) -> Tensor:
-    """Return (B, 3) pitch, yaw, roll in radians, AFLW2000 convention, of the batch's rotations."""
-    rotation = batch['rotation']
-    angles = aflw_from_matrix(rotation.double().cpu().numpy())
-    return torch.as_tensor(angles, dtype=rotation.dtype, device=rotation.device)

@@ -13,8 +13,8 @@ from torch.nn import functional
 from headpose_training.checkpoints import read_tensors
 from headpose_training.data.module import Batch
 from headpose_training.errors import TrainingError
+from headpose_training.systems import losses
 from headpose_training.systems.base import Optimization, System
-from headpose_training.systems.ccr import true_angles
 
 
 class HopenetSystem(System):
@@ -65,7 +65,7 @@ class HopenetSystem(System):
         """Return the weighted parts of the loss, each a mean over faces, summed over angles."""
         assert isinstance(self.network, Hopenet)
         logits = self.network.angle_logits(batch['image'])
-        angles = true_angles(batch)
+        angles = losses.aflw_angles(batch['rotation'])
         entropy = functional.cross_entropy(logits.flatten(0, 1), bins.bin_of(angles).flatten())
         error = torch.rad2deg(self.network.angles(logits) - angles).square().mean()
         return {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-from headpose_ros.geometry.rotations import mnn_euler_from_matrix
+from headpose_ros.geometry.rotations import aflw_from_matrix, mnn_euler_from_matrix
 from headpose_ros.models.outputs import cell_centers, gaussians, rotation_from_mnn_euler
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 
@@ -128,6 +132,15 @@ def pose_parameters(shape: Tensor, points: Tensor, rotation: Tensor, weight: Ten
     over = (model * seen * share).sum(dim=(1, 2))
     scale = (over / (model.square() * share).sum(dim=(1, 2)).clamp(min=1e-9)).clamp(min=1e-3)
     place = mean - scale[:, None] * model_mean - 0.5
-    angles = mnn_euler_from_matrix(rotation.double().cpu().numpy())
-    euler = torch.as_tensor(angles, dtype=points.dtype, device=points.device)
-    return torch.cat([euler, place, scale.log()[:, None]], dim=1)
+    return torch.cat([_angles(mnn_euler_from_matrix, rotation), place, scale.log()[:, None]], dim=1)
+
+
+def aflw_angles(rotation: Tensor) -> Tensor:
+    """Return (B, 3) pitch, yaw, roll in radians, AFLW2000 convention, of (B, 3, 3) labels."""
+    return _angles(aflw_from_matrix, rotation)
+
+
+def _angles(factorise: Callable[[ArrayLike], NDArray[np.float64]], rotation: Tensor) -> Tensor:
+    """Read angles off labels by a factorisation of `geometry.rotations`; no gradient passes."""
+    angles = factorise(rotation.double().cpu().numpy())
+    return torch.as_tensor(angles, dtype=rotation.dtype, device=rotation.device)

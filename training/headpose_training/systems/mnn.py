@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from headpose_ros.geometry.face_shape import mean_face
-from headpose_ros.geometry.rotations import FRONTAL
+from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.models.mnn import Mnn
 from torch import Tensor, nn
 from torch.nn import functional
@@ -70,7 +69,7 @@ class MnnSystem(System):
         super().__init__(options, input_size, 0.0, optimization, {'landmarks': pretraining})
         self.sigma = sigma
         self.balance = MagnitudeBalance(('parameters', 'projection', 'maps', 'visibility'))
-        shape = torch.tensor(mean_face() @ FRONTAL.T * _DECIMETRES).float()
+        shape = torch.tensor(aligned_mean_face() * _DECIMETRES).float()
         self.register_buffer('shape', shape - shape.mean(dim=0), persistent=False)
         self.shape: Tensor
 

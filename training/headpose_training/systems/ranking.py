@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headpose_training.data.module import Batch
+from headpose_training.systems import losses
 from headpose_training.systems.base import Optimization, System
-from headpose_training.systems.ccr import true_angles
 
 #: Angles of one rank.
 RANK_WIDTH = math.radians(3.0)
@@ -109,7 +109,7 @@ class RankingSystem(System):
         """Return the ranking loss while pre-training, then the squared error of angles."""
         assert isinstance(self.network, RankingPose)
         embeddings = self.network.embeddings(batch['image'])
-        angles = true_angles(batch)
+        angles = losses.aflw_angles(batch['rotation'])
         if self.phase == 'ranking':
             return {'pairs': self.pairing(embeddings, angles)}
         return {'angles': (self.network.angles(embeddings) - angles).square().mean()}
