@@ -179,3 +179,23 @@ def test_projection_of_the_fixture_is_upright():
     points = project(np.eye(3))
     assert points[8, 1] > points[27, 1]  # the chin is below the sellion
     assert points[45, 0] > points[36, 0]  # the left eye is on the right of the image
+
+
+def test_datasets_are_mixed_with_the_labels_that_all_have(real_faces):
+    known = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    hidden = np.ones(68, bool)
+    hidden[40:] = False
+    rendered = replace(known, depth=np.zeros(68), visible=hidden)
+    crops = FaceCrops([known, rendered], MODELS['mnn_lite'])
+    assert set(crops[0]) == set(crops[1]) == {'image', 'points', 'rotation', 'visible'}
+
+
+def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_model):
+    head = FaceModel.load(head_model)
+    face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    profile = replace(face, rotation=matrix_from_aflw(np.radians([0.0, 75.0, 0.0])))
+    annotated = replace(profile, visible=np.ones(68, bool))
+    guessed, told = (
+        FaceCrops([f], MODELS['mnn_lite'], head=head)[0]['visible'] for f in (profile, annotated)
+    )
+    assert told.sum() > guessed.sum() + 10

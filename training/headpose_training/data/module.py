@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,30 @@ from headpose_training.errors import TrainingError
 #: `image` float32 (B, 3, S, S), `points` (B, 68, 2) in [0, 1], `rotation` (B, 3, 3), `visible`
 #: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side.
 Batch = dict[str, Tensor]
+#: Labels of a batch, and the label of a face that each comes from.
+_LABELS = {
+    'points': 'landmarks',
+    'rotation': 'rotation',
+    'visible': 'landmarks',
+    'depth': 'depth',
+}
+
+
+@dataclass(frozen=True)
+class FaceSource:
+    """Faces of a dataset.
+
+    Attributes:
+        folder: The dataset.
+        format: Its layout, see `FaceData`.
+        sets: Sets of it; empty is all.
+        repeats: How often each face occurs in an epoch.
+    """
+
+    folder: Path
+    format: str = 'real_faces'
+    sets: Sequence[str] = ()
+    repeats: int = 1
 
 
 class FaceCrops(Dataset[Batch]):
@@ -38,7 +62,6 @@ class FaceCrops(Dataset[Batch]):
         crop: Crop protocol, a name of `data.crops.CROPS`.
         head: Head model that tells which landmarks a pose hides, or None.
         augmentation: Random changes, or None for the plain window.
-        repeats: How often each face occurs in an epoch.
     """
 
     def __init__(
@@ -48,35 +71,39 @@ class FaceCrops(Dataset[Batch]):
         crop: str = 'landmarks',
         head: FaceModel | None = None,
         augmentation: Augmentation | None = None,
-        repeats: int = 1,
     ) -> None:
         self.faces = faces
         self.spec = spec
         self.head = head
         self.augmentation = augmentation
-        self.repeats = repeats
+        # The faces of a batch must have the same labels.
+        self._labels = {
+            label
+            for label, source in _LABELS.items()
+            if all(getattr(face, source) is not None for face in faces)
+        }
         self._window = CROPS[crop]
         # The papers' protocols come with a margin of their own.
         self._scale = spec.margin / LANDMARK_BOX_MARGIN if crop == 'landmarks' else 1.0
 
     def __len__(self) -> int:
-        """Return the number of crops in an epoch."""
-        return len(self.faces) * self.repeats
+        """Return the number of faces."""
+        return len(self.faces)
 
     def __getitem__(self, index: int) -> Batch:
         """Return one crop; the augmentation draws from torch's seeded generator."""
-        face = self.faces[index % len(self.faces)]
+        face = self.faces[index]
         crop = self._crop(face, self._window(face).scaled(self._scale))
         labels = {
             'points': crop.points,
             'rotation': crop.rotation,
-            'visible': self._visible(crop),
+            'visible': self._visible(face, crop),
             'depth': crop.depth,
         }
         tensors = {
             name: torch.from_numpy(label.astype(np.float32))
             for name, label in labels.items()
-            if label is not None
+            if label is not None and name in self._labels
         }
         return {'image': self.spec.to_input(crop.image), **tensors}
 
@@ -86,8 +113,9 @@ class FaceCrops(Dataset[Batch]):
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
         return self.augmentation(face, window, self.spec.input_size, rng)
 
-    def _visible(self, crop: Crop) -> np.ndarray | None:
-        if crop.visible is None or self.head is None or crop.rotation is None:
+    def _visible(self, face: LabelledFace, crop: Crop) -> np.ndarray | None:
+        annotated = face.visible is not None
+        if annotated or crop.visible is None or self.head is None or crop.rotation is None:
             return crop.visible
         return crop.visible & self.head.visible(crop.rotation)
 
@@ -100,6 +128,7 @@ class FaceData(lightning.LightningDataModule):
         format: Layout of the folder: real_faces, 300w_lp, aflw2000, biwi, ... (`headpose-train
             check --help` tells all).
         train_sets: Sets of the folder to train on; empty is all.
+        also: Further datasets to train on, such as rendered faces.
         judge_folder: Folder of the validation faces; empty is the same folder.
         judge_format: Its layout; empty is the same.
         judge_sets: Sets to validate on.
@@ -110,8 +139,9 @@ class FaceData(lightning.LightningDataModule):
         workers: Loader processes; on two cores one keeps up with the network.
         augmentation: Ranges of the random changes.
         augment: False trains on the plain crops, as to see whether a network can overfit.
-        repeats: How often each face occurs in an epoch; more repeats, fewer validations.
-        limit: Use only the first so many faces of each part; 0 is all.
+        repeats: How often each face of the folder occurs in an epoch; more repeats, fewer
+            validations.
+        limit: Use only the first so many faces of each dataset; 0 is all.
         skip_broken: Leave broken faces out instead of refusing the folder.
     """
 
@@ -120,6 +150,7 @@ class FaceData(lightning.LightningDataModule):
         folder: Path,
         format: str = 'real_faces',
         train_sets: Sequence[str] = TRAIN_SETS,
+        also: Sequence[FaceSource] = (),
         judge_folder: Path | None = None,
         judge_format: str = '',
         judge_sets: Sequence[str] = JUDGE_SETS,
@@ -136,14 +167,13 @@ class FaceData(lightning.LightningDataModule):
         super().__init__()
         if crop not in CROPS:
             raise TrainingError(f'unknown crop {crop!r}: expected one of {", ".join(CROPS)}')
-        self.train_part = (format, folder, train_sets)
-        self.judge_part = (judge_format or format, judge_folder or folder, judge_sets)
+        self.train_sources = [FaceSource(folder, format, train_sets, repeats), *also]
+        self.judge_source = FaceSource(judge_folder or folder, judge_format or format, judge_sets)
         self.head_model = head_model
         self.crop = crop
         self.batch_size = batch_size
         self.workers = workers
         self.augmentation = augmentation if augment else None
-        self.repeats = repeats
         self.limit = limit or None
         self.skip_broken = skip_broken
 
@@ -153,29 +183,29 @@ class FaceData(lightning.LightningDataModule):
         system: Any = self.trainer.lightning_module
         spec: ModelSpec = system.spec
         head = FaceModel.load(self.head_model).with_our_zero_pose() if self.head_model else None
-        train = self._faces(self.train_part, system.needs, head)
-        judge = self._faces(self.judge_part, system.needs, head)
-        self.train_crops = FaceCrops(train, spec, self.crop, head, self.augmentation, self.repeats)
+        train = [
+            face for part in self.train_sources for face in self._faces(part, system.needs, head)
+        ]
+        judge = self._faces(self.judge_source, system.needs, head)
+        self.train_crops = FaceCrops(train, spec, self.crop, head, self.augmentation)
         self.judge_crops = FaceCrops(judge, spec, self.crop, head)
 
     def _faces(
-        self,
-        part: tuple[str, Path, Sequence[str]],
-        needs: frozenset[str],
-        head: FaceModel | None,
+        self, source: FaceSource, needs: frozenset[str], head: FaceModel | None
     ) -> list[LabelledFace]:
-        name, folder, sets = part
-        faces = read_faces(name, folder, sets, self.skip_broken)[: self.limit]
+        faces = read_faces(source.format, source.folder, source.sets, self.skip_broken)
+        faces = faces[: self.limit]
         if 'depth' in needs and head is not None:
             faces = [with_depth(face, head) for face in faces]
         missing = sorted(n for n in needs if any(getattr(face, n) is None for face in faces))
         if missing:
             hint = ' (--data.head_model gives depth)' if 'depth' in missing else ''
             raise TrainingError(
-                f'this system needs {", ".join(missing)}{hint}, which {folder} does not have: '
-                f'the format {name} labels {", ".join(sorted(FORMATS[name].labels))}'
+                f'this system needs {", ".join(missing)}{hint}, which {source.folder} does not '
+                f'have: the format {source.format} labels '
+                f'{", ".join(sorted(FORMATS[source.format].labels))}'
             )
-        return faces
+        return faces * source.repeats
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled augmented crops."""
