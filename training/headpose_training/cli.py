@@ -24,6 +24,7 @@ COMMANDS = {
     'smoke': 'headpose_training.smoke:smoke',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
+    'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
 }
 _USAGE = """usage: headpose-train COMMAND --help
@@ -43,7 +44,8 @@ _USAGE = """usage: headpose-train COMMAND --help
 studies, each writes a table and a plot:
   study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face
   study-low-resolution     pose and landmarks of blurred-away faces
-  study-loss-weights       Hopenet's weight of the regression loss"""
+  study-loss-weights       Hopenet's weight of the regression loss
+  study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth"""
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """Rendered faces: labels against independent geometry, determinism, shards on a full disk."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from headpose_ros.geometry.rotations import (
 
 from headpose_training.data.reading import read_items
 from headpose_training.errors import TrainingError
+from headpose_training.studies.rendering_worth import rendering_worth
 from headpose_training.synthesis import dataset
 from headpose_training.synthesis.appearance import light as lighting
 from headpose_training.synthesis.appearance.accessories import OccluderConfig
@@ -385,6 +387,36 @@ def test_faces_on_the_fly_are_those_of_the_files(egg_faces):
 def test_a_sheet_is_one_picture(egg_faces, tmp_path):
     render_command(tmp_path / 'sheet.png', 3, size=64, sheet=True, workers=1)
     assert cv2.imread(str(tmp_path / 'sheet.png')).shape == (64, 192, 3)
+
+
+def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_faces, tmp_path):
+    config = Path(__file__).parents[1] / 'configs' / 'rendering_worth.yaml'
+    words = ['--trainer.max_epochs=1', '--trainer.limit_train_batches=2', '--data.workers=0']
+    words += ['--data.batch_size=4', '--trainer.check_val_every_n_epoch=1']
+    sizes = {'faces': 9, 'judged': 20, 'workers': 1, 'ablate': False}
+    rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
+    content = json.loads((tmp_path / 'rendering_worth.json').read_text())
+    rows = {row['name']: row for row in content['rows']}
+    assert list(rows) == ['photographs', 'rendered faces', 'both']
+    judged = rows['both']['small']['faces'] + rows['both']['large']['faces']
+    assert judged == len(read_items(RENDERED, tmp_path / 'faces' / 'judge', ()).faces)
+    table = (tmp_path / 'rendering_worth.md').read_text()
+    assert '| both |' in table
+    runs = sorted(tmp_path.glob('trained on/*/newest.ckpt'))
+    written = [run.stat().st_mtime_ns for run in runs]
+    rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
+    assert [run.stat().st_mtime_ns for run in runs] == written
+    assert len(runs) == 3
+    assert (tmp_path / 'rendering_worth.md').read_text() == table
+
+
+def test_a_process_that_renders_can_train_afterwards():
+    script = (
+        'from headpose_training.synthesis.render.renderer import Renderer\n'
+        'Renderer(64)\n'
+        'import torch._dynamo'
+    )
+    subprocess.run([sys.executable, '-c', script], check=True, timeout=120)
 
 
 def test_without_egl_one_line_names_the_packages(monkeypatch):

