@@ -26,6 +26,7 @@ COMMANDS = {
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
+    'study-zero-pitch': 'headpose_training.studies.zero_pitch:zero_pitch',
 }
 _USAGE = """usage: headpose-train COMMAND --help
 
@@ -45,7 +46,8 @@ studies, each writes a table and a plot:
   study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss
-  study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth"""
+  study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth
+  study-zero-pitch         "straight ahead" of rendered heads against that of labels"""
 
 
 def main() -> int:

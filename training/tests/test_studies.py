@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from headpose_ros.geometry.face_shape import mean_face
-from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw
+from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_from_aflw
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.infer import FaceNetwork
 
@@ -15,9 +16,11 @@ from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.pose import geodesic_deg
 from headpose_training.studies import low_resolution as coarse_faces
+from headpose_training.studies import zero_pitch as zero_poses
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
 from headpose_training.studies.low_resolution import low_resolution
 from headpose_training.studies.pnp import CAMERA, SUBSETS, solve_pose
+from headpose_training.studies.zero_pitch import zero_pitch
 
 
 def seen(pose, distance=1.2):
@@ -109,3 +112,27 @@ def test_low_resolution_writes_a_line_per_method_and_factor(real_faces, tmp_path
     assert nme[15] > 2 * nme[1]
     assert '| mnn_lite | network | x15 | 9 |' in (tmp_path / 'low_resolution.md').read_text()
     assert (tmp_path / 'low_resolution.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize('raised', [0.0, 7.0])
+def test_heads_whose_zero_pose_looks_up_are_found_out(raised, real_faces, tmp_path, monkeypatch):
+    upward = matrix_from_aflw(np.radians([raised, 0.0, 0.0]))
+    landmarks = mean_face() @ FRONTAL.T @ upward.T @ FRONTAL
+
+    class Heads:
+        name = 'statue'
+
+        def sample(self, rng):
+            return self
+
+        def mesh(self, expression):
+            return SimpleNamespace(landmarks=landmarks)
+
+    monkeypatch.setattr(zero_poses, 'load_heads', lambda path: [Heads()])
+    monkeypatch.setattr(zero_poses, '_FRONTAL_DEG', 60.0)
+    zero_pitch(real_faces, tmp_path, heads=2)
+    rows = json.loads((tmp_path / 'zero_pitch.json').read_text())['rows']
+    assert [row['points'] for row in rows] == ['51', '68']
+    for row in rows:
+        assert row['pitch']['value'] == pytest.approx(raised, abs=0.3)
+        assert row['yaw']['value'] == pytest.approx(0.0, abs=0.3)
