@@ -17,7 +17,13 @@ import matplotlib
 
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
-from headpose_ros.perception.infer import FaceNetwork
+import numpy as np
+from headpose_ros.geometry.rotations import (
+    aflw_from_matrix,
+    aligned_from_face,
+    constant_offset,
+)
+from headpose_ros.perception.infer import Estimate, FaceNetwork
 from rich.progress import track
 
 from headpose_training.checkpoints import CHECKPOINT, load_weights
@@ -26,7 +32,7 @@ from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.intervals import measure
-from headpose_training.metrics.judge import Judgement, judge
+from headpose_training.metrics.judge import judge
 from headpose_training.metrics.tables import cell, markdown_table, write_report
 from headpose_training.studies.common import train, with_bars
 from headpose_training.synthesis.command import render
@@ -47,6 +53,7 @@ _COLUMNS = {
     'large': f'rendered, abs(yaw) > {_LARGE_YAW_DEG:.0f} (deg)',
     'box': 'rendered: NME larger box side (%)',
 }
+_OFFSET = 'constant rotation on photographs: pitch, yaw, roll (deg)'
 _NOTES = (
     'One run for each row, with the same network, schedule and number of steps within a table. '
     'Poses: geodesic error in degrees, one constant rotation removed for each judging set. In '
@@ -145,9 +152,11 @@ def _errors(
     checkpoint: Path, photographs: Sequence[LabelledFace], rendered: Sequence[LabelledFace]
 ) -> Row:
     network = FaceNetwork(load_weights(str(checkpoint)))
-    real, made = _judged(network, photographs), _judged(network, rendered)
+    seen = _estimates(network, photographs)
+    real, made = judge(photographs, seen), judge(rendered, _estimates(network, rendered))
     large = abs(made.yaw) > _LARGE_YAW_DEG
     return {
+        'offset': _offset(photographs, seen),
         'pose': measure(real.aligned.geodesic),
         'nme': measure(100 * real.nme['outer eyes']),
         'small': measure(made.aligned.geodesic[~large]),
@@ -156,10 +165,15 @@ def _errors(
     }
 
 
-def _judged(network: FaceNetwork, faces: Sequence[LabelledFace]) -> Judgement:
-    return judge(
-        faces, [estimate_of(network, face) for face in track(faces, 'Judging', transient=True)]
-    )
+def _estimates(network: FaceNetwork, faces: Sequence[LabelledFace]) -> list[Estimate]:
+    return [estimate_of(network, face) for face in track(faces, 'Judging', transient=True)]
+
+
+def _offset(faces: Sequence[LabelledFace], estimates: Sequence[Estimate]) -> list[float]:
+    """Return pitch, yaw, roll in degrees of the constant rotation that is removed."""
+    predicted = aligned_from_face(np.stack([estimate.rotation for estimate in estimates]))
+    target = np.stack([face.rotation for face in faces if face.rotation is not None])
+    return np.degrees(aflw_from_matrix(constant_offset(predicted, target))).tolist()
 
 
 def _write(out: Path, rows: Sequence[Row], photographs: int, rendered: int, seed: int) -> None:
@@ -167,13 +181,14 @@ def _write(out: Path, rows: Sequence[Row], photographs: int, rendered: int, seed
     lines = [title, '', *(line for note in _NOTES for line in (note, ''))]
     for group in dict.fromkeys(row['group'] for row in rows):
         chosen = [row for row in rows if row['group'] == group]
-        lines += markdown_table([group, *_COLUMNS.values()], [_line(row) for row in chosen])
+        lines += markdown_table([group, *_COLUMNS.values(), _OFFSET], map(_line, chosen))
     write_report(out, 'rendering_worth', {'seed': seed, 'rows': rows}, lines)
     _write_picture(out / 'rendering_worth.png', rows)
 
 
 def _line(row: Row) -> list[str]:
-    return [row['name'], *(cell(row[key]) for key in _COLUMNS)]
+    offset = ', '.join(f'{angle:+.1f}' for angle in row['offset'])
+    return [row['name'], *(cell(row[key]) for key in _COLUMNS), offset]
 
 
 def _write_picture(path: Path, rows: Sequence[Row]) -> None:
