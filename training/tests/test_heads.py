@@ -212,6 +212,32 @@ def test_children_have_smaller_faces_than_adults(anny_heads):
     assert 0.045 < apart[0] < apart[1] < apart[2] < 0.066
 
 
+def test_fewer_triangles_leave_the_labels_and_nearly_all_of_the_shape(source):
+    thin = source.thinned()
+    expression = Expression(jaw_open=0.6, blink_left=1, smile_right=1)
+    full, less = (s.sample(np.random.default_rng(3)).mesh(expression) for s in (source, thin))
+    assert len(less.triangles) < 0.4 * len(full.triangles)
+    np.testing.assert_allclose(less.landmarks, full.landmarks, atol=1e-5)
+    np.testing.assert_allclose(less.eye_openness, full.eye_openness, atol=1e-3)
+    for triangles, limit in ((less.triangles, 0.0007), (less.outline, 0.0016)):
+        assert np.quantile(heights_over(full, less.vertices[triangles].mean(axis=1)), 0.95) < limit
+    apart, nearest = cKDTree(full.vertices).query(less.vertices)
+    assert apart.max() < 1e-4
+    agree = (less.normals * full.normals[nearest]).sum(axis=1)
+    skin = np.unique(less.triangles[less.materials == Material.SKIN])
+    assert np.median(agree[skin]) > 0.995
+
+
+def heights_over(mesh, points):
+    """Distances from the planes of the nearest triangles."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.triangles].astype(float), 1, 0)
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    middles = (a + b + c) / 3
+    nearest = cKDTree(middles).query(points)[1]
+    return np.abs(((points - middles[nearest]) * normals[nearest]).sum(axis=1))
+
+
 def test_random_expressions_are_in_range_and_come_again_with_the_seed():
     drawn = [random_expression(np.random.default_rng(seed)) for seed in range(800)]
     actions = [f.name for f in fields(Expression) if not f.name.startswith('gaze')]

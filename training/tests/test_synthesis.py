@@ -331,6 +331,20 @@ def test_a_clip_moves_smoothly_and_keeps_the_person(renderer):
     renderer.render(scenes[1])
 
 
+def test_a_head_that_turns_leaves_its_shoulders_and_takes_its_hair_along():
+    # A person with long hair.
+    clip = Clip(2, FULL, EGGS, 'tilt')
+    scenes = [clip.scene(time) for time in np.arange(0.0, 2.0, 0.25)]
+    assert scenes[0].hair.ribbons is not None
+    assert all(scene.hair.ribbons is scenes[0].hair.ribbons for scene in scenes)
+    throat, crown = (
+        np.ptp([s.camera.to_optical(np.array([place]))[0] for s in scenes], axis=0).max()
+        for place in ([-0.1, 0.0, -0.12], [-0.1, 0.0, 0.1])
+    )
+    assert crown > 0.04
+    assert throat < 0.5 * crown
+
+
 @pytest.mark.parametrize('kind', MOTIONS)
 def test_every_motion_blinks_within_ten_seconds(kind):
     motion = Motion(kind, np.random.default_rng(0))
@@ -349,6 +363,20 @@ def test_shards_are_read_as_labelled_faces(egg_faces, tmp_path):
     np.testing.assert_array_equal(face.rotation, aligned_from_face(direct.labels.facing))
     assert np.abs(face.read_image().astype(int) - direct.image).mean() < 6
     assert abs(face.depth.mean()) < 1e-9
+
+
+def test_faces_with_hardly_a_visible_landmark_are_kept_but_not_read(egg_faces, tmp_path):
+    list(write_shards(egg_faces, tmp_path, 3, 1))
+    file = tmp_path / 'shard-00000' / 'labels.npz'
+    with np.load(file) as data:
+        rows = dict(data)
+    rows['visible'][:] = False
+    for row, seen in enumerate((10, 11, 68)):
+        rows['visible'][row, :seen] = True
+    np.savez(file, **rows)
+    reading = read_items(RENDERED, tmp_path, ())
+    assert not reading.problems
+    assert [face.name[-10:] for face in reading.faces] == ['000001.jpg', '000002.jpg']
 
 
 def test_a_full_disk_leaves_complete_shards_and_the_next_run_goes_on(

@@ -2,6 +2,7 @@
 
 A shard is a folder `shard-00000` with `000000.jpg` ... and `labels.npz`, whose arrays have one row
 per face, under the names of `labels.Labels`. It appears under its name only when it is complete.
+All faces are in it; the reader leaves out those with too few visible landmarks (`LEAST_VISIBLE`).
 Plain files need no library to look at, and the readers of photographs read them as they are;
 `render.json` in the folder tells how the faces were made.
 """
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 #: Faces in a shard.
 SHARD = 500
+#: Faces with a smaller share of visible landmarks are in the files, but are not read: backs of
+#: heads and faces behind hands tell nobody their pose.
+LEAST_VISIBLE = 0.15
 _QUALITY = 92
 _INFO, _LABELS = 'render.json', 'labels.npz'
 
@@ -60,7 +64,7 @@ class Faces:
     heads: Path | None = None
     config: SceneConfig = SceneConfig()  # noqa: RUF009 - frozen
     seed: int = 0
-    supersampling: float = 1.5
+    supersampling: float = 1.25
     device: int | None = None
 
     def open(self) -> FaceMaker:
@@ -293,7 +297,7 @@ def _list(folder: Path) -> list[Item]:
                 shard.name,
                 partial(_read, shard, rows, row),
             )
-            for row in range(len(rows['index']))
+            for row in np.flatnonzero(rows['visible'].mean(axis=1) >= LEAST_VISIBLE).tolist()
         ]
     return items
 

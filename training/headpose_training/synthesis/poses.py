@@ -13,6 +13,10 @@ from scipy.spatial.transform import Rotation
 Array = NDArray[np.float64]
 
 
+#: Rotations that are drawn at once: most often one of them is within the limits.
+_TRIES = 8
+
+
 @dataclass(frozen=True)
 class PoseConfig:
     """Ranges of the head's rotation relative to the line of sight.
@@ -44,13 +48,14 @@ def sample_rotation(rng: Generator, config: PoseConfig) -> Array:
     while True:
         if frontal:
             spread = np.radians(config.frontal_deg) * np.array([0.5, 1.0, 0.5])
-            angles = rng.normal(0.0, spread)
+            angles = rng.normal(0.0, spread, (_TRIES, 3))
         else:
-            angles = mnn_euler_from_matrix(uniform_rotation(rng))
-        if (np.abs(angles) <= limits).all():
-            return matrix_from_mnn_euler(angles)
+            angles = mnn_euler_from_matrix(uniform_rotations(rng, _TRIES))
+        good = np.flatnonzero((np.abs(angles) <= limits).all(axis=1))
+        if len(good):
+            return matrix_from_mnn_euler(angles[good[0]])
 
 
-def uniform_rotation(rng: Generator) -> Array:
-    """Draw a rotation (3, 3) uniformly: a normal quaternion has no preferred direction."""
-    return Rotation.from_quat(rng.normal(size=4)).as_matrix()
+def uniform_rotations(rng: Generator, count: int) -> Array:
+    """Draw rotations (N, 3, 3) uniformly: a normal quaternion has no preferred direction."""
+    return Rotation.from_quat(rng.normal(size=(count, 4))).as_matrix()

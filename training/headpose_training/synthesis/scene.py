@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from headpose_ros.geometry.rotations import face_from_aligned
 from numpy.random import Generator
@@ -36,10 +37,9 @@ from headpose_training.synthesis.appearance.skin import (
 )
 from headpose_training.synthesis.camera import Camera, CameraConfig, sample_camera
 from headpose_training.synthesis.heads.expressions import random_expression
-from headpose_training.synthesis.heads.mesh import HeadMesh, HeadSource, Identity, Material
+from headpose_training.synthesis.heads.mesh import HeadMesh, HeadSource, Identity, is_skin
 from headpose_training.synthesis.poses import PoseConfig, sample_rotation
 from headpose_training.synthesis.render.effects import Effects, EffectsConfig, sample_effects
-from headpose_training.synthesis.render.simplify import simplified
 
 Array = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Scene:
         eyes: Of the person.
         hair: Of the person.
         worn: Clothes and what covers the face.
-        background: (S, S, 3) float32 radiance RGB.
+        background: (B, B, 3) float32 radiance RGB over the whole picture.
         effects: What lens and sensor do to the picture.
     """
 
@@ -131,10 +131,9 @@ class Setting:
     def scene(self, head: HeadMesh, camera: Camera) -> Scene:
         """Return the scene with the person's head in some expression before a camera."""
         config, draw = self.config, self.stream
-        head = simplified(self._source).of(head)
-        hull = head_hull(head)
+        points = skin_points(head)
         light = sample_light(draw('light'), config.light, self._panoramas)
-        body = anatomy(head, hull, draw('body'), camera)
+        body = anatomy(head, points, draw('body'), camera)
         looks = draw('skin')
         color = hair_color(looks)
         bearded = bool(looks.random() < config.hair.beard) and config.hair.enabled
@@ -182,15 +181,21 @@ def skull_center(head: HeadMesh) -> Array:
     return np.array([ears[0] - 0.005, 0.0, 0.15 * head.vertices[:, 2].max()], np.float64)
 
 
-def head_hull(head: HeadMesh) -> Hull:
+def head_hull(head: HeadMesh, skin: NDArray[np.float32]) -> Hull:
     """Return the hull of the head without the neck, about its middle."""
-    skin = _skin_points(head)
     return Hull.around(skin[skin[:, 2] > head.landmarks[8, 2] - 0.06], skull_center(head))
 
 
-def anatomy(head: HeadMesh, hull: Hull, rng: Generator, camera: Camera) -> Anatomy:
-    """Measure the places of a head that worn things need, and draw where the body faces."""
-    skin, jaw = _skin_points(head), head.landmarks[8, 2]
+def anatomy(head: HeadMesh, skin: NDArray[np.float32], rng: Generator, camera: Camera) -> Anatomy:
+    """Measure the places of a head that worn things need, and draw where the body faces.
+
+    Args:
+        head: The head.
+        skin: (N, 3) the vertices of its skin.
+        rng: Source of randomness.
+        camera: With the head's pose.
+    """
+    jaw = head.landmarks[8, 2]
     low = skin[(skin[:, 2] < jaw - 0.035) & (skin[:, 2] > jaw - 0.065)]
     if not len(low):
         low = skin[skin[:, 2] < jaw]
@@ -198,18 +203,25 @@ def anatomy(head: HeadMesh, hull: Hull, rng: Generator, camera: Camera) -> Anato
     neck = np.array([middle[0], 0.0, jaw - 0.075])
     return Anatomy(
         landmarks=head.landmarks.astype(np.float64),
-        hull=hull,
+        hull=head_hull(head, skin),
         neck=neck,
-        neck_radius=float(np.clip(np.percentile(np.abs(low[:, 1]), 60), 0.045, 0.075)),
+        neck_radius=float(np.clip(_most(np.abs(low[:, 1])), 0.045, 0.075)),
         bust=Hull.around(skin[skin[:, 2] < jaw - 0.02], neck, 0.5),
         body=body_turn(rng, camera, neck),
     )
 
 
-def _skin_points(head: HeadMesh) -> NDArray[np.float32]:
-    """Return points all over the skin, some of them several times."""
-    drawn = (head.materials == Material.SKIN) | (head.materials == Material.BODY)
-    return head.vertices[head.triangles[drawn][:, :2].ravel()]
+def _most(values: NDArray[np.float32]) -> float:
+    """Return what six of ten values are below."""
+    place = int(0.6 * (len(values) - 1))
+    return float(np.partition(values, place)[place])
+
+
+def skin_points(head: HeadMesh) -> NDArray[np.float32]:
+    """Return the (N, 3) vertices of the skin."""
+    used = np.zeros(len(head.vertices), np.bool_)
+    used[head.triangles[is_skin(head.materials)].ravel()] = True
+    return head.vertices[used]
 
 
 #: How far a head turns on its neck, radians: least and most of what people do.
@@ -233,11 +245,11 @@ def body_turn(rng: Generator, camera: Camera, neck: Array) -> Array:
     """
     azimuth, lean = rng.normal(0.0, 0.5), rng.normal(0.0, 0.12, 2)
     upright = face_from_aligned(Rotation.from_euler('yxz', [azimuth, *lean]).as_matrix())
-    turn = Rotation.from_matrix(camera.rotation.T @ upright).as_rotvec()
+    turn = cv2.Rodrigues(camera.rotation.T @ upright)[0]
     angle = max(float(np.linalg.norm(turn)), 1e-9)
     body = np.eye(3)
     for limit in (rng.uniform(*_NECK), *_FARTHER):
-        body = Rotation.from_rotvec(turn * min(1.0, limit / angle)).as_matrix()
+        body = np.asarray(cv2.Rodrigues(turn * min(1.0, limit / angle))[0], np.float64)
         if not _in_the_way(camera, body, neck):
             break
     return body

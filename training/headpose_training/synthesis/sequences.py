@@ -22,6 +22,11 @@ Array = NDArray[np.float64]
 MOTIONS = ('still', 'turn', 'nod', 'tilt', 'speak', 'yawn', 'look_about')
 
 
+#: From the middle of the skull to what a head turns about, metres in the face frame: half way down
+#: the neck, so that the shoulders hardly move.
+_PIVOT = np.array([-0.02, 0.0, -0.09])
+
+
 @dataclass(frozen=True)
 class Moment:
     """Pose and expression at one time.
@@ -150,25 +155,28 @@ class Clip:
         self._setting = Setting(np.random.default_rng(seed), config, heads)
         self._motion = Motion(kind, self._setting.stream('pose'))
         head = self._setting.person.mesh(Expression())
-        self._center = skull_center(head)
+        center = skull_center(head)
+        self._pivot = center + _PIVOT
         # Framed about the middle pose, with room for the turns.
         self._camera = sample_camera(
             self._setting.stream('camera'),
             config.camera,
             FRONTAL,
             head.landmarks.astype(np.float64),
-            self._center,
+            center,
         )
+        self._ribbons = self._setting.scene(head, self._camera).hair.ribbons
 
     def scene(self, time: float) -> Scene:
         """Return the scene at a time in seconds, from 0 to 600."""
         moment, still = self._motion(time), self._camera
         turn = still.rotation @ FRONTAL.T @ matrix_from_mnn_euler(moment.angles)
         rotation = face_from_aligned(turn)
-        # The head turns about the middle of the skull.
-        place = still.to_optical(self._center) - rotation @ self._center
+        place = still.to_optical(self._pivot) - rotation @ self._pivot
         camera = replace(still, rotation=rotation, translation=place)
         scene = self._setting.scene(self._setting.person.mesh(moment.expression), camera)
+        # Loose strands would be parted and pushed aside anew in every picture.
+        scene = replace(scene, hair=replace(scene.hair, ribbons=self._ribbons))
         # The sensor's noise is new in every picture.
         seed = scene.effects.seed ^ round(time * 1e6)
         return replace(scene, effects=replace(scene.effects, seed=seed))

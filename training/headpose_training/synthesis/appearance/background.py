@@ -36,23 +36,28 @@ def sample_background(
     """Draw a background.
 
     Returns:
-        (S, S, 3) float32 radiance RGB; S is the picture's side.
+        (B, B, 3) float32 radiance RGB over the whole picture; fewer pixels than that has where
+        nothing is sharp.
     """
-    size = camera.size
     if not config.varied:
-        return np.tile((0.18 / light.exposure).astype(np.float32), (size, size, 1))
-    picture = surroundings(camera, light)
-    if rng.random() < config.clutter:
+        return np.tile((0.18 / light.exposure).astype(np.float32), (2, 2, 1))
+    sharp, cluttered = rng.random(2) < (config.sharp, config.clutter)
+    sigma = 0.0 if sharp else float(np.exp(rng.uniform(np.log(1.0), np.log(12.0))))
+    # Of what will be blurred a part of the pixels tells all.
+    part = 1 if sigma < 2.0 else 2 if sigma < 5.0 else 4
+    side = camera.size // part
+    picture = surroundings(camera, light, side)
+    if cluttered:
         picture = _clutter(rng, picture)
-    if rng.random() >= config.sharp:
-        sigma = float(np.exp(rng.uniform(np.log(1.0), np.log(12.0)))) * size / 256
-        blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    if sigma:
+        width = sigma * side / 256
+        blurred = cv2.GaussianBlur(picture, (0, 0), width, borderType=cv2.BORDER_REPLICATE)
         picture = np.asarray(blurred, np.float32)
     return picture
 
 
-def surroundings(camera: Camera, light: Light) -> Float:
-    """Return (S, S, 3) radiance of the panorama behind the head."""
+def surroundings(camera: Camera, light: Light, side: int) -> Float:
+    """Return (side, side, 3) radiance of the panorama behind the head."""
     small = 48
     index = (np.arange(small) + 0.5) * camera.size / small - 0.5
     pixels = np.stack(np.meshgrid(index, index), axis=-1).reshape(-1, 2)
@@ -67,8 +72,8 @@ def surroundings(camera: Camera, light: Light) -> Float:
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )
-    side = (camera.size, camera.size)
-    return np.ascontiguousarray(cv2.resize(seen, side, interpolation=cv2.INTER_CUBIC).clip(0))
+    large = cv2.resize(seen, (side, side), interpolation=cv2.INTER_CUBIC)
+    return np.maximum(large, 0.0).astype(np.float32, copy=False)
 
 
 def _clutter(rng: Generator, picture: Float) -> Float:

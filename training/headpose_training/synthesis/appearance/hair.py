@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from headpose_training.synthesis.appearance.accessories import Anatomy
-from headpose_training.synthesis.appearance.shapes import grid_triangles
+from headpose_training.synthesis.appearance.shapes import crossed, grid_triangles, slopes, unit
 from headpose_training.synthesis.heads.mesh import HeadMesh
 
 Array = NDArray[np.float64]
@@ -77,6 +77,7 @@ class Ribbons:
         tangents: (N, 3) float32, along the strands.
         uv: (N, 3) float32: across -1..1, along 0..1, a random number of the ribbon.
         triangles: (F, 3) int32.
+        outline: (F / 2, 3) int32 longer triangles, for shadows.
         color: (3,) linear albedo.
     """
 
@@ -85,6 +86,7 @@ class Ribbons:
     tangents: Float
     uv: Float
     triangles: NDArray[np.int32]
+    outline: NDArray[np.int32]
     color: Array
 
 
@@ -187,7 +189,7 @@ class _Fur:
 def _patch(head: HeadMesh, region: str) -> _Patch:
     """Cut the part out of a head where a soft mask is not zero."""
     mask = head.regions[region]
-    part = head.triangles[(mask[head.triangles] > 0.02).any(axis=1)]
+    part = head.outline[(mask[head.outline] > 0.02).any(axis=1)]
     used = np.zeros(len(mask), np.bool_)
     used[part] = True
     triangles = (np.cumsum(used) - 1)[part].astype(np.int32)
@@ -231,11 +233,11 @@ def _fur(rng: Generator, style: str) -> _Fur:
     if style == 'shaved':
         return _Fur(rng.uniform(0.002, 0.006), 3, 900.0, 0.0, 0.0)
     if style == 'afro':
-        return _Fur(rng.uniform(0.02, 0.075), 12, 330.0, 2.5, 0.5)
+        return _Fur(rng.uniform(0.02, 0.075), 10, 330.0, 2.5, 0.5)
     if style == 'curly':
-        return _Fur(rng.uniform(0.02, 0.05), 11, 300.0, 3.0, 0.9)
+        return _Fur(rng.uniform(0.02, 0.05), 9, 300.0, 3.0, 0.9)
     if style == 'short':
-        return _Fur(rng.uniform(0.008, 0.03), 8, 500.0, 0.3, 0.5)
+        return _Fur(rng.uniform(0.008, 0.03), 7, 500.0, 0.3, 0.5)
     return _Fur(rng.uniform(0.008, 0.014), 4, 500.0, 0.2, 0.3)
 
 
@@ -360,7 +362,7 @@ def _roots(rng: Generator, patch: _Patch, comb: Float, count: int) -> tuple[Arra
         return np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3))
     corners = patch.triangles[grown]
     a, b, c = (patch.points[corners[:, i]].astype(np.float64) for i in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1) * share[grown]
+    area = np.linalg.norm(crossed(b - a, c - a), axis=1) * share[grown]
     chosen = corners[rng.choice(len(corners), count, p=area / area.sum())]
     weights = rng.dirichlet([1, 1, 1], count)
 
@@ -446,31 +448,37 @@ def _waves(rng: Generator, path: Array, lengths: Array) -> Array:
 def _flat(rng: Generator, paths: Array, body: Anatomy, width: float, color: Array) -> Ribbons:
     """Turn (N, S, 3) paths into ribbons that lie flat on the head."""
     count = len(paths)
-    tangents = np.gradient(paths, axis=1)
-    tangents /= np.maximum(np.linalg.norm(tangents, axis=2, keepdims=True), 1e-9)
+    tangents = unit(slopes(paths, 1))
     outward = paths - body.hull.center
     # Below the head, away from the axis of the neck.
     outward[..., 2] *= np.clip(1 + outward[..., 2] / 0.08, 0, 1)
-    across = np.cross(tangents, outward)
-    across /= np.maximum(np.linalg.norm(across, axis=2, keepdims=True), 1e-9)
-    normals = np.cross(across, tangents)
+    across = unit(crossed(tangents, outward))
+    normals = crossed(across, tangents)
     share = np.linspace(0, 1, _STEPS)
     wide = width * rng.uniform(0.6, 1.4, (count, 1)) * (0.7 + 0.6 * np.sin(np.pi * share**0.7))
     edges = np.array([-1.0, 1.0])
     points = paths[:, :, None] + (wide[..., None] * edges)[..., None] * across[:, :, None]
     # A bundle is round.
     bent = normals[:, :, None] + 0.6 * edges[:, None] * across[:, :, None]
-    bent /= np.linalg.norm(bent, axis=-1, keepdims=True)
+    bent = unit(bent)
     uv = np.empty((count, _STEPS, 2, 3))
     uv[..., 0], uv[..., 1] = edges, share[:, None]
     uv[..., 2] = rng.random((count, 1, 1))
-    base = grid_triangles(_STEPS, 2)
-    starts = np.arange(count, dtype=np.int32)[:, None, None] * (_STEPS * 2)
     return Ribbons(
         points.reshape(-1, 3).astype(np.float32),
         bent.reshape(-1, 3).astype(np.float32),
         np.repeat(tangents, 2, axis=1).reshape(-1, 3).astype(np.float32),
         uv.reshape(-1, 3).astype(np.float32),
-        (base[None] + starts).reshape(-1, 3).astype(np.int32),
+        _strips(count, 1),
+        _strips(count, 2),
         color,
     )
+
+
+def _strips(count: int, every: int) -> NDArray[np.int32]:
+    """Return the (N, 3) triangles of ribbons through every so many of their points."""
+    rows = np.arange(0, _STEPS, every, dtype=np.int32)
+    points = (2 * rows[:, None] + np.arange(2, dtype=np.int32)).ravel()
+    strip = points[grid_triangles(len(rows), 2)]
+    starts = np.arange(count, dtype=np.int32)[:, None, None] * (_STEPS * 2)
+    return np.asarray((strip[None] + starts).reshape(-1, 3), np.int32)

@@ -7,6 +7,7 @@ part of the face; facial actions by their ARKit names.
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise, product
 from pathlib import Path
@@ -16,6 +17,7 @@ import cv2
 import numpy as np
 from headpose_ros.geometry.landmarks import SELLION
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 from scipy.spatial.transform import Rotation
 
 from headpose_training.errors import TrainingError
@@ -129,6 +131,32 @@ class _Slider:
     deviation: float
 
 
+class _Sliders:
+    """All local changes as one matrix: a target is a column of it."""
+
+    def __init__(self, sliders: list[_Slider], points: int) -> None:
+        targets: list[Target] = []
+        # Of each target: its slider and which half of it, -1 or 1.
+        places: list[tuple[int, int]] = []
+        for row, slider in enumerate(sliders):
+            for sign, half in ((-1, slider.negative), (1, slider.positive)):
+                targets += half
+                places += [(row, sign)] * len(half)
+        self._deviation = np.array([slider.deviation for slider in sliders])
+        self._slider, self._sign = np.array(places).T
+        columns = np.repeat(np.arange(len(targets)), [3 * len(index) for index, _ in targets])
+        rows = np.concatenate([3 * index[:, None] + np.arange(3) for index, _ in targets]).ravel()
+        offsets = np.concatenate([offset for _, offset in targets]).ravel()
+        self._offsets = csr_matrix((offsets, (rows, columns)), (3 * points, len(targets)))
+
+    def __call__(self, rng: np.random.Generator) -> Float:
+        """Return (P, 3) offsets: every slider at random; the two sides differ a little."""
+        amount = np.clip(rng.normal(0.0, self._deviation), -0.9, 0.9)
+        own = rng.uniform(0.85, 1.0, len(self._slider))
+        weight = np.maximum(self._sign * amount[self._slider], 0.0) * own
+        return (self._offsets @ weight.astype(np.float32)).reshape(-1, 3)
+
+
 @dataclass(frozen=True)
 class _Bust:
     """What is drawn of the base mesh: its vertices and quads, cut into four, and their surface."""
@@ -163,9 +191,15 @@ class AnnyHeads:
         self._turn = _zero_pose()
         self._template = (base.vertices[rows] * METRES).astype(np.float32)
         self._macro = _macro_targets(targets, number, len(rows))
-        self._sliders = _sliders(targets, number)
+        self._sliders = _Sliders(_sliders(targets, number), len(rows))
         self._coarse = Landmarks.read(_LANDMARKS, number)
         self._model = self._assemble(bust, number, folder)
+
+    def thinned(self) -> AnnyHeads:
+        """Return the same heads with fewer triangles: see `HeadModel.thinned`."""
+        thin = copy(self)
+        thin._model, _ = self._model.thinned(self.person(Phenotype()))
+        return thin
 
     def sample(self, rng: np.random.Generator) -> Person:
         """Draw one person."""
@@ -176,8 +210,7 @@ class AnnyHeads:
         head = self._template + _mixed(self._macro, phenotype)
         scale = float(np.interp(phenotype.years, list(_AGES.values()), _AGE_SCALE))
         if rng is not None:
-            for slider in self._sliders:
-                _slide(head, slider, rng)
+            head += self._sliders(rng)
             head += smooth_warp(rng, self._coarse(head), head)
             scale *= float(rng.normal(1.0, 0.03))
         return self._person(head * np.float32(scale))
@@ -252,7 +285,10 @@ def _shares(value: float, anchors: list[float]) -> Array:
 
 
 def _mixed(macro: Float, phenotype: Phenotype) -> Float:
-    return np.tensordot(_macro_weights(phenotype), macro, axes=1)
+    weights = _macro_weights(phenotype)
+    # Most ages and builds are not those of one person.
+    used = np.flatnonzero(weights)
+    return np.tensordot(weights[used], macro[used], axes=1)
 
 
 def _macro_targets(targets: Path, number: Index, points: int) -> Float:
@@ -367,15 +403,6 @@ def _asymmetries(folder: Path, number: Index) -> list[_Slider]:
         for n in names
         if 'asymm' not in n
     ]
-
-
-def _slide(head: Float, slider: _Slider, rng: np.random.Generator) -> None:
-    """Move one slider at random, in place; the two sides of a face differ a little."""
-    amount = float(np.clip(rng.normal(0.0, slider.deviation), -0.9, 0.9))
-    half = slider.positive if amount > 0 else slider.negative
-    for index, offset in half:
-        own = abs(amount) * rng.uniform(0.85, 1.0)
-        head[index] += np.float32(own) * offset
 
 
 def _shapes(folder: Path, number: Index, turn: Array) -> dict[str, Shape]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +18,9 @@ from headpose_training.synthesis.heads.eyeball import (
     turn_to,
     unit_eyeball,
 )
-from headpose_training.synthesis.heads.mesh import HeadMesh, Material
+from headpose_training.synthesis.heads.mesh import HeadMesh, is_skin, no_triangles
 from headpose_training.synthesis.heads.places import Landmarks
+from headpose_training.synthesis.heads.simplify import TRIALS, fewer_triangles, hair_edge
 from headpose_training.synthesis.heads.surface import Normals, Surface, joined
 
 Array = NDArray[np.float64]
@@ -33,6 +34,8 @@ LOOKS = tuple(f'eyeLook{w}{s}' for w in ('Up', 'Down', 'In', 'Out') for s in ('L
 #: Metres over the eyeball that lids are held at, and the depth over which they are slowed down:
 #: the two skins of a lid keep their order.
 _LID, _SOFT = 0.0002, 0.001
+#: How much farther than the triangles that are seen those may be off that only cast shadows.
+_ROUGH = 3.0
 #: The lids are sought between these distances from the centre of the eye, in its radii.
 _LID_REACH = (0.92, 1.5)
 
@@ -50,6 +53,11 @@ class Shape:
         index = np.flatnonzero(np.abs(offsets).max(axis=1) > 5e-5)
         return cls(index.astype(np.int32), offsets[index].astype(np.float32))
 
+    def of_points(self, kept: Index) -> Shape:
+        """Return the shape of the points `kept`, in order, which are numbered anew."""
+        mine = np.isin(self.index, kept)
+        return Shape(np.searchsorted(kept, self.index[mine]).astype(np.int32), self.offset[mine])
+
 
 @dataclass(frozen=True)
 class HeadModel:
@@ -62,6 +70,8 @@ class HeadModel:
         regions: (P,) float32 per name, see `HeadMesh.regions`.
         refine: (P, C) the points of the surface from the C points that shapes move; None where
             they are the same.
+        normal_shift: (P + eyeballs, 3) that is added to the normals, or None.
+        outline: See `HeadMesh`.
     """
 
     surface: Surface
@@ -69,6 +79,8 @@ class HeadModel:
     landmarks: Landmarks
     regions: dict[str, Float]
     refine: csr_matrix | None = None
+    normal_shift: Float | None = None
+    outline: Index = field(default_factory=no_triangles)
     whole: Surface = field(init=False)
     normals: Normals = field(init=False)
 
@@ -77,7 +89,7 @@ class HeadModel:
         eyeball, _ = unit_eyeball()
         whole = joined([self.surface, eyeball, eyeball])
         object.__setattr__(self, 'whole', whole)
-        object.__setattr__(self, 'normals', Normals(whole))
+        object.__setattr__(self, 'normals', Normals(whole, self.normal_shift))
 
     @cached_property
     def blink_travel(self) -> Array:
@@ -92,6 +104,51 @@ class HeadModel:
     def refined(self, points: Float) -> Float:
         """Return the (P, 3) points of the surface from the (C, 3) points that shapes move."""
         return points if self.refine is None else self.refine @ points
+
+    def thinned(self, person: Person) -> tuple[HeadModel, Index]:
+        """Return the model with fewer triangles and only the points that these use.
+
+        Normals keep the bends that the triangles no longer have, as far as they are the same on
+        all heads.
+
+        Args:
+            person: Any of this model.
+
+        Returns:
+            The model, and the old number of each of its points.
+        """
+        trials = [person.mesh(expression) for expression in TRIALS]
+        triangles, rows = fewer_triangles(trials, self.surface.triangles)
+        materials = self.surface.materials[rows]
+        surface, kept = self.surface.with_triangles(
+            triangles, materials, self.landmarks.corners.ravel()
+        )
+        thin = replace(
+            self,
+            surface=surface,
+            shapes=self._shapes_of(kept),
+            landmarks=self.landmarks.of_points(kept),
+            regions={name: mask[kept] for name, mask in self.regions.items()},
+            refine=None if self.refine is None else self.refine[kept],
+        )
+        skin = triangles[is_skin(materials)]
+        rough, _ = fewer_triangles(trials, skin, _ROUGH, hair_edge(trials[0]))
+        outline = np.searchsorted(np.unique(triangles), rough).astype(np.int32)
+        shift = self._normal_shift(trials[0], thin, kept)
+        return replace(thin, normal_shift=shift, outline=outline), kept
+
+    def _shapes_of(self, kept: Index) -> dict[str, Shape]:
+        if self.refine is not None:
+            return self.shapes
+        return {name: shape.of_points(kept) for name, shape in self.shapes.items()}
+
+    def _normal_shift(self, head: HeadMesh, thin: HeadModel, kept: Index) -> Float:
+        """Return (P, 3) what the normals of a thin model lack on a head of this one."""
+        points, normals = np.empty((2, self.whole.points, 3), np.float32)
+        points[self.whole.point_of], normals[self.whole.point_of] = head.vertices, head.normals
+        eyes = np.arange(self.surface.points, self.whole.points)
+        rows = np.concatenate([kept, eyes])
+        return normals[rows] - thin.normals(points[rows])
 
     @cached_property
     def vertex_regions(self) -> dict[str, Float]:
@@ -125,7 +182,9 @@ class Person:
         self._radius, self._size = radius, size
         surface = model.refined(self._neutral)
         self._lids = [self._lid_points(surface, eye) for eye in self._eyes]
-        self._gaps = lid_gaps(model.landmarks(self._skin({}, sight(0.0, 0.0))))
+        rest = surface.copy()
+        self._hold_lids(rest, sight(0.0, 0.0))
+        self._gaps = lid_gaps(model.landmarks(rest))
         self._blink = self._full_blink()
 
     def mesh(self, expression: Expression) -> HeadMesh:
@@ -151,6 +210,7 @@ class Person:
             eye_openness=np.clip(lid_gaps(landmarks) / self._gaps, 0.0, 1.0).astype(np.float32),
             mouth_openness=float(inner / width),
             regions=model.vertex_regions,
+            outline=model.outline,
         )
 
     def _skin(self, weights: dict[str, float], look: Array) -> Float:
@@ -160,9 +220,12 @@ class Person:
             shape, weight = self.model.shapes[name], weights[name]
             points[shape.index] += np.float32(weight * self._size) * shape.offset
         points = self.model.refined(points)
+        self._hold_lids(points, look)
+        return points
+
+    def _hold_lids(self, points: Float, look: Array) -> None:
         for eye, lids in zip(self._eyes, self._lids, strict=True):
             _push_out(points, lids, eye, self._radius, look)
-        return points
 
     def _weights(self, expression: Expression) -> dict[str, float]:
         weights = blend_weights(expression) | _lids_follow(expression)
@@ -217,5 +280,5 @@ def _push_out(points: Float, lids: Index, eye: Array, radius: float, look: Array
 def skin_points(surface: Surface) -> NDArray[np.bool_]:
     """Return (P,) which points belong to triangles of skin."""
     mask = np.zeros(surface.points, np.bool_)
-    mask[surface.points_of([Material.SKIN, Material.BODY])] = True
+    mask[np.unique(surface.corners[is_skin(surface.materials)])] = True
     return mask

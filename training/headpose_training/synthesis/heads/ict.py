@@ -91,6 +91,16 @@ class IctHeads:
         model = _model(surface, landmarks, mean, balls, _shapes(data, kept, turn))
         return cls(model, mean, modes, balls)
 
+    def thinned(self) -> IctHeads:
+        """Return the same heads with fewer triangles: see `HeadModel.thinned`."""
+        person = self.person(np.zeros(len(self._modes), np.float32))
+        model, kept = self._model.thinned(person)
+        gone = self._model.surface.points - len(kept)
+        rows = np.concatenate([kept, np.arange(self._model.surface.points, len(self._mean))])
+        modes = self._modes.reshape(len(self._modes), -1, 3)[:, rows]
+        balls = [slice(s.start - gone, s.stop - gone) for s in self._eyes]
+        return IctHeads(model, self._mean[rows], modes, balls)
+
     def sample(self, rng: np.random.Generator) -> Person:
         """Draw one person."""
         weights = np.clip(rng.normal(0.0, 1.0, len(self._modes)), -_WIDEST, _WIDEST)

@@ -28,6 +28,16 @@ class Material(IntEnum):
     BODY = 5  # skin from the neck down, where clothes lie
 
 
+def no_triangles() -> NDArray[np.int32]:
+    """Return (0, 3) triangles."""
+    return np.zeros((0, 3), np.int32)
+
+
+def is_skin(materials: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return (F,) which triangles are skin of head or body."""
+    return (materials == Material.SKIN) | (materials == Material.BODY)
+
+
 @dataclass(frozen=True)
 class HeadMesh:
     """One head in metres in the REP-155 face frame.
@@ -50,6 +60,8 @@ class HeadMesh:
         eye_openness: (2,) float32 in 0..1: gap of the lids over that of the neutral expression.
         mouth_openness: Gap of the inner lips over the width of the mouth.
         regions: Soft masks (V,) float32 in 0..1 by the names in `REGIONS`.
+        outline: (N, 3) int32 triangles of about the same skin, but fewer: enough for its shadow and
+            under hair. By default those of the skin.
     """
 
     vertices: Float
@@ -64,6 +76,12 @@ class HeadMesh:
     eye_openness: Float
     mouth_openness: float
     regions: dict[str, Float] = field(default_factory=dict)
+    outline: NDArray[np.int32] = field(default_factory=no_triangles)
+
+    def __post_init__(self) -> None:
+        """Let the skin be its own outline."""
+        if not len(self.outline):
+            object.__setattr__(self, 'outline', self.triangles[is_skin(self.materials)])
 
 
 class Identity(Protocol):

@@ -57,6 +57,10 @@ class Landmarks:
         """Return the (68, 3) landmarks of a head with these (P, 3) points."""
         return np.einsum('lkd,lk->ld', points[self.corners], self.weights)
 
+    def of_points(self, kept: Index) -> Landmarks:
+        """Return the same places where only the points `kept`, in order, are left."""
+        return Landmarks(np.searchsorted(kept, self.corners).astype(np.int32), self.weights)
+
     def carried_over(self, quads: Index, cut: Subdivision, points: Array) -> Landmarks:
         """Return the landmarks on the subdivided mesh.
 

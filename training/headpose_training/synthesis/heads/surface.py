@@ -83,6 +83,26 @@ class Surface:
         )
         return surface, kept.astype(np.int32)
 
+    def with_triangles(
+        self, triangles: Index, materials: NDArray[np.uint8], points: Index
+    ) -> tuple[Surface, Index]:
+        """Return the surface of other triangles, without what they do not use.
+
+        Args:
+            triangles: (F, 3) of this surface's vertices.
+            materials: (F,) of `Material`.
+            points: Points that stay, used or not.
+
+        Returns:
+            The surface with its points numbered anew, and the old number of each.
+        """
+        vertices, inverse = np.unique(triangles, return_inverse=True)
+        own: Index = inverse.reshape(-1, 3).astype(np.int32)
+        kept = np.union1d(self.point_of[vertices], points).astype(np.int32)
+        point_of = np.searchsorted(kept, self.point_of[vertices]).astype(np.int32)
+        surface = Surface(len(kept), point_of[own], own, point_of, self.uv[vertices], materials)
+        return surface, kept
+
     def with_body(self, below: NDArray[np.bool_]) -> Surface:
         """Return the surface with its skin made body where all corners are among (P,) `below`."""
         body = (self.materials == Material.SKIN) & below[self.corners].all(axis=1)
@@ -110,10 +130,6 @@ class Surface:
             uv[lashes[rows], 1] = np.clip(out / np.quantile(out, 0.98), 0.0, 1.0)
         return replace(self, uv=uv)
 
-    def points_of(self, materials: Sequence[int]) -> Index:
-        """Return the points of all triangles of these materials, in order."""
-        return np.unique(self.corners[np.isin(self.materials, list(materials))])
-
 
 def joined(surfaces: Sequence[Surface]) -> Surface:
     """Put surfaces side by side: the points of each follow those of the one before."""
@@ -131,14 +147,15 @@ def joined(surfaces: Sequence[Surface]) -> Surface:
 
 
 class Normals:
-    """Area-weighted normals of the points of a surface."""
+    """Area-weighted normals of the points of a surface.
 
-    def __init__(self, surface: Surface) -> None:
-        """Prepare the sums.
+    Args:
+        surface: Its corners and points are used.
+        shift: (P, 3) that is added to them, or None.
+    """
 
-        Args:
-            surface: Its corners and points are used.
-        """
+    def __init__(self, surface: Surface, shift: Float | None = None) -> None:
+        """Prepare the sums."""
         faces = len(surface.corners)
         self._a, self._b, self._c = np.ascontiguousarray(surface.corners.T)
         ones = np.ones(3 * faces, np.float32)
@@ -146,6 +163,7 @@ class Normals:
         self._sum = csr_matrix(
             (ones, (surface.corners.ravel(), column)), shape=(surface.points, faces)
         )
+        self._shift = shift
 
     def __call__(self, points: Float) -> Float:
         """Return the (P, 3) float32 unit normals of (P, 3) points."""
@@ -155,6 +173,10 @@ class Normals:
             k[corner] - k[self._a] for corner in (self._b, self._c) for k in (x, y, z)
         )
         faces = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
-        normals = self._sum @ faces
-        length = np.sqrt(np.einsum('pk,pk->p', normals, normals))
-        return (normals / np.maximum(length, 1e-12)[:, None]).astype(np.float32)
+        normals = _unit(self._sum @ faces)
+        return normals if self._shift is None else _unit(normals + self._shift)
+
+
+def _unit(vectors: Float) -> Float:
+    length = np.sqrt(np.einsum('pk,pk->p', vectors, vectors))
+    return (vectors / np.maximum(length, 1e-12)[:, None]).astype(np.float32)

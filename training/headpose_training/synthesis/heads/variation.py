@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 Float = NDArray[np.float32]
 
@@ -25,5 +24,9 @@ def smooth_warp(rng: np.random.Generator, anchors: Float, points: Float) -> Floa
     centres = anchors[rng.choice(len(anchors), _BUMPS, replace=False)]
     heights = rng.normal(0.0, _HEIGHT, (_BUMPS, 3)).astype(np.float32)
     reaches = rng.uniform(*_REACH, _BUMPS).astype(np.float32)
-    square = cdist(points, centres, 'sqeuclidean').astype(np.float32)
-    return np.exp(-0.5 * square / np.square(reaches)) @ heights
+    points, centres = points.astype(np.float32), centres.astype(np.float32)
+    # -(p - c)^2 / (2 r^2), multiplied out: one product of matrices.
+    falls = -0.5 / np.square(reaches)
+    square = np.einsum('pi,pi->p', points, points)[:, None] * falls
+    power = square + points @ (-2.0 * falls * centres.T) + falls * np.square(centres).sum(axis=1)
+    return np.exp(power) @ heights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -45,7 +46,22 @@ def make_context(device: int | None = None) -> moderngl.Context:
     return context
 
 
-def program(context: moderngl.Context, vertex: str, fragment: str, *parts: str) -> moderngl.Program:
+@dataclass(frozen=True)
+class Shader:
+    """A program with its members by name: to ask the program for one takes a search.
+
+    Attributes:
+        program: Of OpenGL.
+        uniforms: That it reads.
+        attributes: Names of those of its vertices that it reads.
+    """
+
+    program: moderngl.Program
+    uniforms: dict[str, moderngl.Uniform]
+    attributes: frozenset[str]
+
+
+def compiled(context: moderngl.Context, vertex: str, fragment: str, *parts: str) -> Shader:
     """Compile a program of shader files.
 
     Args:
@@ -55,9 +71,15 @@ def program(context: moderngl.Context, vertex: str, fragment: str, *parts: str) 
         parts: Names of files that both shaders use.
     """
     shared = '\n'.join(_source(f'{part}.glsl') for part in parts)
-    return context.program(
+    program = context.program(
         vertex_shader=f'#version 330\n{shared}\n{_source(f"{vertex}.vert")}',
         fragment_shader=f'#version 330\n{shared}\n{_source(f"{fragment}.frag")}',
+    )
+    members = {name: program[name] for name in program}
+    return Shader(
+        program,
+        {name: item for name, item in members.items() if isinstance(item, moderngl.Uniform)},
+        frozenset(n for n, item in members.items() if isinstance(item, moderngl.Attribute)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -142,7 +143,16 @@ def _noisy(image: Image, effects: Effects, rng: Generator) -> Image:
     """Add noise; its spread in grey levels is found in a table by the pixel's level."""
     level = np.arange(256) / 255.0
     spread = np.sqrt(effects.read**2 + effects.shot**2 * level).astype(np.float32)
-    noise = np.empty(image.shape, np.float32)
-    cv2.setRNGSeed(int(rng.integers(2**31)))
-    cv2.randn(noise, np.zeros(3), np.ones(3))
-    return np.clip(image + noise * spread[image] + 0.5, 0, 255).astype(np.uint8)
+    noise = cv2.multiply(_noise(image.shape[0], rng), cv2.LUT(image, spread))
+    return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
+
+
+def _noise(size: int, rng: Generator) -> NDArray[np.float32]:
+    """Return (S, S, 3) normal noise: a part of a larger field that is drawn once."""
+    row, column = rng.integers(0, size, 2)
+    return np.ascontiguousarray(_field(2 * size)[row : row + size, column : column + size])
+
+
+@lru_cache(maxsize=2)
+def _field(size: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((size, size, 3), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import cv2
@@ -13,19 +14,21 @@ from headpose_training.synthesis.appearance.hair import Ribbons, Shells
 from headpose_training.synthesis.appearance.light import Light
 from headpose_training.synthesis.appearance.shapes import Solid, joined
 from headpose_training.synthesis.appearance.skin import BLOOD, MELANIN, skin_albedo
-from headpose_training.synthesis.heads.mesh import HeadMesh, Material
+from headpose_training.synthesis.heads.mesh import HeadMesh, Material, is_skin
 from headpose_training.synthesis.labels import Labels, label
-from headpose_training.synthesis.render.context import make_context, program
+from headpose_training.synthesis.render.context import Shader, compiled, make_context
 from headpose_training.synthesis.render.effects import apply
 from headpose_training.synthesis.scene import Scene
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
 Image = NDArray[np.uint8]
-Values = dict[str, ArrayLike]
+Values = dict[str, ArrayLike | bytes]
 
 #: Side of the shadow map in texels and half the width that it covers, metres.
-_SHADOW_SIDE, _SHADOW_REACH = 288, 0.26
+_SHADOW_SIDE, _SHADOW_REACH = 240, 0.26
+#: Solids with less gloss mirror nothing.
+_GLOSS = 0.25
 #: Teeth and gums show from this openness of the mouth on.
 _LIPS_APART = 0.01
 
@@ -56,7 +59,7 @@ class Renderer:
     """
 
     def __init__(
-        self, size: int = 256, supersampling: float = 1.5, device: int | None = None
+        self, size: int = 256, supersampling: float = 1.25, device: int | None = None
     ) -> None:
         self.size = size
         self._context = context = make_context(device)
@@ -73,14 +76,15 @@ class Renderer:
         self._shadow = context.framebuffer([], self._shadow_map)
         skin = ('noise', 'light')
         self._programs = {
-            'depth': program(context, 'depth', 'depth'),
-            'skin': program(context, 'skin', 'skin', *skin),
-            'eye': program(context, 'skin', 'eye', *skin),
-            'mouth': program(context, 'skin', 'mouth', *skin),
-            'lashes': program(context, 'skin', 'lashes', *skin),
-            'solid': program(context, 'solid', 'solid', *skin),
-            'shells': program(context, 'shells', 'shells', *skin, 'hair'),
-            'ribbons': program(context, 'ribbons', 'ribbons', *skin, 'hair'),
+            'depth': compiled(context, 'depth', 'depth'),
+            'skin': compiled(context, 'skin', 'skin', *skin),
+            'eye': compiled(context, 'skin', 'eye', *skin),
+            'mouth': compiled(context, 'skin', 'mouth', *skin),
+            'lashes': compiled(context, 'skin', 'lashes', *skin),
+            'solid': compiled(context, 'solid', 'solid', *skin),
+            'cloth': compiled(context, 'solid', 'cloth', *skin),
+            'shells': compiled(context, 'shells', 'shells', *skin, 'hair'),
+            'ribbons': compiled(context, 'ribbons', 'ribbons', *skin, 'hair'),
         }
 
     def render(self, scene: Scene, seed: tuple[int, int] = (0, 0)) -> Rendered:
@@ -121,57 +125,66 @@ class Renderer:
         return np.frombuffer(data, np.float32).reshape(side, side)
 
     def _developed(self, scene: Scene) -> Image:
-        """Read the picture and put the background behind it."""
-        side = self._target.width
+        """Read the picture, put the background behind it and give it the camera's tones."""
+        side, shape = self._target.width, (self.size, self.size)
         data = self._target.read(components=4)
         drawn = np.frombuffer(data, np.uint8).reshape(side, side, 4)
-        small = cv2.resize(drawn, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        behind = tone(scene.background * scene.light.exposure.astype(np.float32))
-        hidden = cv2.merge([255 - small[..., 3]] * 3)
-        mixed = cv2.add(small[..., :3], cv2.multiply(behind, hidden, scale=1 / 255))
-        image = cv2.cvtColor(mixed, cv2.COLOR_RGB2BGR)
+        # Up to this ratio four samples are all that a pixel covers.
+        nearby = side < 1.5 * self.size
+        small = cv2.resize(
+            drawn, shape, interpolation=cv2.INTER_LINEAR if nearby else cv2.INTER_AREA
+        )
+        behind = encoded(scene.background * scene.light.exposure.astype(np.float32))
+        if behind.shape[:2] != shape:
+            behind = np.asarray(cv2.resize(behind, shape), np.uint8)
+        hidden = cv2.bitwise_not(cv2.merge([small[..., 3]] * 3))
+        front = cv2.cvtColor(small, cv2.COLOR_RGBA2RGB)
+        mixed = cv2.LUT(cv2.add(front, cv2.multiply(behind, hidden, scale=1 / 255)), _TONES)
         if scene.light.infrared:
-            image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-        return apply(scene.effects, np.asarray(image, np.uint8))
+            grey = cv2.cvtColor(mixed, cv2.COLOR_RGB2GRAY)
+            return apply(scene.effects, np.asarray(cv2.merge([grey] * 3), np.uint8))
+        return apply(scene.effects, np.asarray(cv2.cvtColor(mixed, cv2.COLOR_RGB2BGR), np.uint8))
 
 
-#: Steps of the tone curve's table per unit, and its end.
-_TONE_STEPS, _TONE_END = 512, 8.0
+#: Exposed radiance of the highest level that is drawn; see `encoded` in light.glsl.
+_BRIGHTEST = 2.0
 
 
-def tone(radiance: NDArray[np.float32]) -> Image:
-    """Return the picture, uint8, of exposed radiance, by the shaders' tone curve."""
-    index = np.minimum(radiance * np.float32(_TONE_STEPS), np.float32(_TONE_STEPS * _TONE_END))
-    return _TONE[index.astype(np.uint16)]
+def encoded(radiance: NDArray[np.float32]) -> Image:
+    """Return (H, W, 3) exposed radiance as the shaders write it: by its square root."""
+    return np.asarray(
+        cv2.convertScaleAbs(cv2.sqrt(radiance), alpha=255 / np.sqrt(_BRIGHTEST)), np.uint8
+    )
 
 
-def _tone_table() -> Image:
-    x = np.arange(int(_TONE_STEPS * _TONE_END) + 1) / _TONE_STEPS
+def _tones() -> Image:
+    """Return the camera's level of each encoded one: linear, soft at the white, gamma 2.2."""
+    x = _BRIGHTEST * (np.arange(256) / 255) ** 2
     return np.rint(255 * (x / (1 + x**4) ** 0.25) ** (1 / 2.2)).astype(np.uint8)
 
 
-_TONE = _tone_table()
+_TONES = _tones()
 
 
 class _Drawing:
     """One scene's buffers and the order in which they are drawn."""
 
     def __init__(
-        self, context: moderngl.Context, programs: dict[str, moderngl.Program], scene: Scene
+        self, context: moderngl.Context, programs: dict[str, Shader], scene: Scene
     ) -> None:
         self._context, self._programs, self._scene = context, programs, scene
         self._head = context.buffer(_head_vertices(scene))
         self._parts = _parts(scene.head)
-        self._solid = joined(scene.worn.solids)
+        self._solids = _by_gloss(scene.worn.solids)
         self._values: Values = {}
 
     def cast(self, shadow: Array) -> None:
         """Draw into the shadow map what casts shadows."""
-        _uniform(self._programs['depth'], 'shadow_clip').write(_column_major(shadow))
-        head = self._parts['skin']
-        self._draw('depth', [(self._head, '3f 56x', 'position')], head)
-        loose = self._buffer(self._solid.positions)
-        self._draw('depth', [(loose, '3f', 'position')], self._solid.triangles)
+        self._values = {'shadow_clip': _column_major(shadow)}
+        self._draw('depth', [(self._head, '3f 56x', 'position')], self._scene.head.outline)
+        for solid in self._solids.values():
+            loose = self._buffer(solid.positions)
+            self._draw('depth', [(loose, '3f', 'position')], solid.triangles)
         self._context.disable(moderngl.CULL_FACE)
         lenses = self._scene.worn.lenses
         if lenses is not None and lenses.opacity > 0.5:
@@ -185,7 +198,7 @@ class _Drawing:
         ribbons = self._scene.hair.ribbons
         if ribbons is not None:
             positions = self._buffer(ribbons.positions)
-            self._draw('depth', [(positions, '3f', 'position')], ribbons.triangles)
+            self._draw('depth', [(positions, '3f', 'position')], ribbons.outline)
 
     def light(self, shadow: Array) -> None:
         """Set what all programs have in common."""
@@ -193,19 +206,22 @@ class _Drawing:
         optical = np.eye(4)
         optical[:3, :3], optical[:3, 3] = camera.rotation, camera.translation
         to_map = np.array([[0.5, 0, 0, 0.5], [0, 0.5, 0, 0.5], [0, 0, 0.5, 0.5], [0, 0, 0, 1]])
-        self._values = {
+        values: Values = {
             'clip': _column_major(camera.clip_matrix()),
             'optical': _column_major(optical),
             'shadow': _column_major(to_map @ shadow),
             **_light_values(light),
         }
+        # Every program takes them: once to bytes.
+        self._values = {name: _bytes(value) for name, value in values.items()}
 
     def opaque(self) -> None:
         """Draw all that hides what is behind it."""
         scene = self._scene
         self._context.enable(moderngl.CULL_FACE)
         # From the outside in: what is hidden need not be shaded.
-        self._draw_solid(self._solid, 1.0)
+        for name, solid in self._solids.items():
+            self._draw_solid(solid, 1.0, name)
         self._context.disable(moderngl.CULL_FACE)
         lenses = scene.worn.lenses
         if lenses is not None and lenses.opacity > 0.5:
@@ -248,10 +264,10 @@ class _Drawing:
         names = ('position', 'normal', 'uv', 'regions_a', 'regions_b', 'open')
         self._draw(name, [(self._head, layout, *names)], triangles, values)
 
-    def _draw_solid(self, solid: Solid, opacity: float) -> None:
+    def _draw_solid(self, solid: Solid, opacity: float, name: str = 'solid') -> None:
         rows = np.hstack([solid.positions, solid.normals, solid.colors, solid.finish])
         content = (self._buffer(rows), '3f 3f 3f 2f', 'position', 'normal', 'tint', 'finish')
-        self._draw('solid', [content], solid.triangles, {'opacity': opacity})
+        self._draw(name, [content], solid.triangles, {'opacity': opacity})
 
     def _draw_shells(self, shells: Shells) -> None:
         rows = np.hstack([shells.positions, shells.normals, shells.comb, shells.cover])
@@ -268,7 +284,9 @@ class _Drawing:
     def _draw_ribbons(self, ribbons: Ribbons) -> None:
         rows = np.hstack([ribbons.positions, ribbons.normals, ribbons.tangents, ribbons.uv])
         content = (self._buffer(rows), '3f 3f 3f 3f', 'position', 'normal', 'tangent', 'uv')
-        self._draw('ribbons', [content], ribbons.triangles, {'tint': ribbons.color})
+        eye = -self._scene.camera.rotation.T @ self._scene.camera.translation
+        triangles = _nearest_first(ribbons.triangles, ribbons.positions, eye)
+        self._draw('ribbons', [content], triangles, {'tint': ribbons.color})
 
     def _buffer(self, rows: NDArray[np.float32]) -> moderngl.Buffer:
         return self._context.buffer(np.ascontiguousarray(rows, np.float32))
@@ -284,19 +302,31 @@ class _Drawing:
         if not len(triangles):
             return
         shader = self._programs[name]
-        for key, value in {**self._values, **(values or {})}.items():
-            if key in shader:
-                _uniform(shader, key).write(_bytes(value))
+        values = {**self._values, **(values or {})}
+        for key, uniform in shader.uniforms.items():
+            if key in values:
+                # Of an array OpenGL keeps no more than the shader can read.
+                size = 4 * uniform.dimension * uniform.array_length
+                uniform.write(_bytes(values[key])[:size])
         index = self._context.buffer(np.ascontiguousarray(triangles, np.int32))
-        self._context.vertex_array(shader, _used(shader, content), index).render(
+        self._context.vertex_array(shader.program, _used(shader, content), index).render(
             instances=instances
         )
 
 
-def _uniform(shader: moderngl.Program, name: str) -> moderngl.Uniform:
-    member = shader[name]
-    assert isinstance(member, moderngl.Uniform), f'{name} is no uniform of the shader'
-    return member
+def _by_gloss(solids: Sequence[Solid]) -> dict[str, Solid]:
+    """Return the solids by the program that draws them: what mirrors nothing costs less."""
+    parts: dict[str, list[Solid]] = {}
+    for solid in solids:
+        matte = float(solid.finish[:, 0].max()) < _GLOSS
+        parts.setdefault('cloth' if matte else 'solid', []).append(solid)
+    return {name: joined(own) for name, own in parts.items()}
+
+
+def _nearest_first(triangles: NDArray[np.int32], points: Float, eye: Array) -> NDArray[np.int32]:
+    """Return triangles (F, 3) by their distance: what is hidden need not be shaded."""
+    distance = np.square(points - eye.astype(np.float32)).sum(axis=1)
+    return triangles[np.argsort(distance[triangles[:, 0]])]
 
 
 def _bytes(value: ArrayLike | bytes) -> bytes:
@@ -305,14 +335,14 @@ def _bytes(value: ArrayLike | bytes) -> bytes:
     return np.asarray(value, np.int32 if isinstance(value, int) else np.float32).tobytes()
 
 
-def _used(shader: moderngl.Program, content: list[tuple]) -> list[tuple]:
+def _used(shader: Shader, content: list[tuple]) -> list[tuple]:
     """Turn attributes that a program does not read into gaps."""
     used = []
     for buffer, layout, *names in content:
         formats = layout.split()
-        kept = [name for name in names if name in shader]
+        kept = [name for name in names if name in shader.attributes]
         gaps = [
-            part if part.endswith('x') or names[i] in shader else f'{4 * int(part[0])}x'
+            part if part.endswith('x') or names[i] in shader.attributes else f'{4 * int(part[0])}x'
             for i, part in enumerate(formats)
         ]
         used.append((buffer, ' '.join(gaps), *kept))
@@ -352,7 +382,7 @@ _REGION_ORDER = ('scalp', 'brow', 'lips', 'beard', 'lids', 'ears', 'nose', 'chee
 def _parts(head: HeadMesh) -> dict[str, NDArray[np.int32]]:
     materials = head.materials
     return {
-        'skin': head.triangles[(materials == Material.SKIN) | (materials == Material.BODY)],
+        'skin': head.triangles[is_skin(materials)],
         'eye': head.triangles[materials == Material.SCLERA],
         'teeth': head.triangles[materials == Material.TEETH],
         'mouth': head.triangles[materials == Material.MOUTH],
@@ -395,7 +425,7 @@ def _millimetres_of_uv(head: HeadMesh) -> Float:
 
     Fitted to the front of the face: textures lie turned and stretched, pores and creases do not.
     """
-    rows = np.unique(head.triangles[head.materials == Material.SKIN][::7])
+    rows = np.unique(head.triangles[head.materials == Material.SKIN][::7, 0])
     low, high = head.landmarks[8, 2], -0.5 * head.landmarks[8, 2]
     points = head.vertices[rows]
     rows = rows[(head.normals[rows, 0] > 0.5) & (points[:, 2] > low) & (points[:, 2] < high)]

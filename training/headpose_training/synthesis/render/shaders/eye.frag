@@ -16,7 +16,7 @@ void main() {
     float r = along > 0.0 ? length(across) / iris_size : 9.0;
     float angle = atan(across.z, across.y);
 
-    vec3 white = vec3(0.55, 0.50, 0.47);
+    vec3 white = vec3(0.47, 0.42, 0.39);
     float vessel = noise(vec2(angle * 9.0 + 4.0 * noise(d.yz * 5.0), length(across) * 5.0));
     white = mix(white, vec3(0.62, 0.22, 0.18), veins * smoothstep(0.6, 0.95, vessel) * 0.7);
     white *= mix(vec3(1), vec3(0.95, 0.72, 0.66), smoothstep(0.75, 1.0, abs(d.y)));
@@ -35,5 +35,5 @@ void main() {
     vec3 direct = key_color * clamp((dot(n, key) + 0.1) / 1.1, 0.0, 1.0) * arrives;
     vec3 light = (around * 0.85 + direct) * lid;
     vec3 shine = mirrored(n, to_eye, r < 1.05 ? 0.26 : 0.36, arrives, lamps) * lid;
-    color = vec4(developed(albedo * light + 0.8 * shine), 1);
+    color = vec4(encoded(albedo * light + 0.8 * shine), 1);
 }

@@ -21,5 +21,5 @@ void main() {
     cover *= upper ? 0.9 : 0.6;
     if (cover < 0.02) discard;
     vec3 light = around + 0.3 * key_color;
-    color = cover * vec4(developed(lash_color * light), 1);
+    color = cover * vec4(encoded(lash_color * light), 1);
 }

@@ -23,11 +23,16 @@ float lit(vec3 place) {
     float s = softness;
     // A wide border reads far texels of a sloping surface.
     place.z -= 0.3 * s;
-    float sum = texture(shadow_map, place + vec3(0.35 * s, s, 0))
-        + texture(shadow_map, place + vec3(-s, 0.35 * s, 0))
-        + texture(shadow_map, place + vec3(-0.35 * s, -s, 0))
-        + texture(shadow_map, place + vec3(s, -0.35 * s, 0));
-    return 0.25 * sum;
+    float sum = texture(shadow_map, place + vec3(0, s, 0))
+        + texture(shadow_map, place + vec3(-0.87 * s, -0.5 * s, 0))
+        + texture(shadow_map, place + vec3(0.87 * s, -0.5 * s, 0));
+    return sum / 3.0;
+}
+
+// The same at vertices: what lies between them is soft anyway.
+float lit_about(vec3 place) {
+    place.z -= 0.3 * softness;
+    return texture(shadow_map, place);
 }
 
 float fresnel(float facing) {
@@ -41,7 +46,9 @@ vec3 mirrored(vec3 n, vec3 to_eye, float width, float arrives, int count) {
     float facing = clamp(dot(n, to_eye), 0.05, 1.0);
     vec3 r = 2.0 * dot(n, to_eye) * n - to_eye;
     float sharp = 2.0 / (width * width * width * width) / (4.0 * facing);
-    vec3 sum = ambient(r) * 0.6;
+    // Of the surroundings the lowest two bands do: lamps are not among them.
+    vec3 sum = harmonics[0] + harmonics[1] * r.y + harmonics[2] * r.z + harmonics[3] * r.x;
+    sum = 0.6 * max(sum, 0.0);
     for (int i = 0; i < count; i++) {
         float both = sharp * lamp[i].w / (sharp + lamp[i].w);
         float share = both / lamp[i].w * exp(both * (dot(r, lamp[i].xyz) - 1.0));
@@ -50,10 +57,7 @@ vec3 mirrored(vec3 n, vec3 to_eye, float width, float arrives, int count) {
     return sum * fresnel(facing);
 }
 
-// From radiance to the picture: linear below, soft at the white, gamma 2.2.
-vec3 developed(vec3 radiance) {
-    vec3 x = max(radiance * exposure, 0.0);
-    vec3 square = x * x;
-    x = x / sqrt(sqrt(1.0 + square * square));
-    return pow(x, vec3(1.0 / 2.2));
+// What is written to the picture: the renderer's table takes it to the tones of a camera.
+vec3 encoded(vec3 radiance) {
+    return sqrt(clamp(0.5 * radiance * exposure, 0.0, 1.0));
 }

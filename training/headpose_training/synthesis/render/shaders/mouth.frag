@@ -17,5 +17,5 @@ void main() {
     float arrives = lit(shaded);
     vec3 light = around * 0.7 + key_color * clamp((dot(n, key) + 0.2) / 1.2, 0.0, 1.0) * arrives;
     vec3 shine = mirrored(n, normalize(-seen), 0.33, arrives, lamps);
-    color = vec4(developed((albedo * light + 0.6 * shine) * deep * (0.35 + 0.65 * tooth)), 1);
+    color = vec4(encoded((albedo * light + 0.6 * shine) * deep * (0.35 + 0.65 * tooth)), 1);
 }

@@ -15,6 +15,6 @@ void main() {
     float depth = 0.45 + 0.4 * strand + 0.35 * fine - 0.25 * abs(strip.x);
     vec3 albedo = tint * (0.6 + 0.4 * strip.z + 0.4 * fine);
     color = vec4(
-        developed(strand_light(n, normalize(along), to_eye, albedo, around, arrives, depth, fine)), 1
+        encoded(strand_light(n, normalize(along), to_eye, albedo, around, arrives, depth, fine)), 1
     );
 }

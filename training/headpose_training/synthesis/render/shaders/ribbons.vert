@@ -20,6 +20,6 @@ void main() {
     along = mat3(optical) * tangent;
     strip = uv;
     around = ambient(facing);
-    arrives = lit((shadow * vec4(position + 0.006 * normal, 1)).xyz);
+    arrives = lit_about((shadow * vec4(position + 0.006 * normal, 1)).xyz);
     gl_Position = clip * vec4(position, 1);
 }

@@ -17,6 +17,6 @@ void main() {
     vec3 albedo = tint * (0.65 + 0.7 * strand);
     vec3 to_eye = normalize(-seen);
     color = vec4(
-        developed(strand_light(n, normalize(along), to_eye, albedo, around, arrives, depth, strand)), 1
+        encoded(strand_light(n, normalize(along), to_eye, albedo, around, arrives, depth, strand)), 1
     );
 }

@@ -32,7 +32,7 @@ void main() {
     facing = mat3(optical) * normal;
     along = mat3(optical) * normalize(normal + 1.8 * comb * height);
     around = ambient(facing);
-    arrives = lit((shadow * vec4(at + 0.006 * normal, 1)).xyz);
+    arrives = lit_about((shadow * vec4(at + 0.006 * normal, 1)).xyz);
     density = cover.x;
     gl_Position = clip * vec4(at, 1);
 }

@@ -34,11 +34,13 @@ void main() {
     // Make-up, brows, shaved hair.
     albedo = mix(albedo, lipstick.rgb, lipstick.a * smoothstep(0.25, 0.6, first.z));
     albedo = mix(albedo, eye_shadow.rgb, eye_shadow.a * second.x * (1.0 - first.y));
-    float strand = noise(vec2(q.x * 1.3 + q.y * 0.7, q.y * 0.30 - q.x * 0.2) * 1.3);
+    // Hairs of the two brows lean outwards.
+    float aside = place.y < 0.0 ? -q.x : q.x;
+    float strand = noise(vec2(aside * 1.3 + q.y * 0.7, q.y * 0.30 - aside * 0.2) * 1.3);
     float edge = 1.0 - brow_width;
-    float hairs = smoothstep(edge - 0.35, edge + 0.45, first.y + 0.9 * (strand - 0.5) + 0.2 * (fine - 0.5));
+    float hairs = smoothstep(edge - 0.4, edge + 0.4, first.y + 0.5 * (strand - 0.5) + 0.2 * (fine - 0.5));
     hairs *= smoothstep(0.0, 0.25, first.y);
-    albedo = mix(albedo, brow_color, clamp(hairs * brow * (0.45 + 0.7 * strand), 0.0, 0.92));
+    albedo = mix(albedo, brow_color, clamp(hairs * brow * (0.6 + 0.4 * strand), 0.0, 0.92));
     float stubbled = first.w * stubble * (0.25 + 0.5 * pore);
     albedo = mix(albedo, 0.6 * hair_color + 0.03, clamp(stubbled, 0.0, 0.75));
     albedo = mix(albedo, 0.8 * hair_color + 0.01, scalp * first.x * (0.45 + 0.5 * fine));
@@ -62,7 +64,7 @@ void main() {
     vec3 hollow = mix(vec3(seen_sky), vec3(sqrt(seen_sky)), vec3(0.35, 0.1, 0.0));
     vec3 light = around * hollow + key_color * direct * direct * softened;
     vec3 to_eye = normalize(-seen);
-    vec3 shine = mirrored(n, to_eye, roughness - 0.08 * first.z, arrives, lamps);
+    vec3 shine = mirrored(n, to_eye, roughness - 0.08 * first.z, arrives, min(lamps, 2));
     shine *= gloss * seen_sky * (0.5 + pore) * (0.8 + 0.6 * second.z + 0.8 * first.z) * (1.0 - 0.8 * hairs);
-    color = vec4(developed(albedo * light + 0.55 * shine), 1);
+    color = vec4(encoded(albedo * light + 0.55 * shine), 1);
 }

@@ -36,7 +36,9 @@ void main() {
     slow = vec3(
         noise(q / 28.0) + 0.6 * noise(q / 9.0 + 7.0) - 0.8,
         noise(q / 17.0 + 3.0),
-        noise(q / 21.0 + 11.0)
+        // Seen from the front: creases of the forehead and about the mouth, none of the cheeks.
+        noise(q / 21.0 + 11.0) * smoothstep(0.4, 0.8, normal.x)
+            * clamp(1.0 - 1.4 * (regions_b.w + regions_b.z), 0.0, 1.0)
     );
     gl_Position = clip * vec4(position, 1);
 }

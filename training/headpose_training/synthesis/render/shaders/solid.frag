@@ -16,9 +16,9 @@ void main() {
     float width = mix(0.7, 0.25, surface.x);
     vec3 shine = mirrored(n, normalize(-seen), width, arrives, min(lamps, opacity < 1.0 ? 4 : 1));
     vec3 radiance = albedo * (around * 0.85 + direct) * (opacity < 1.0 ? opacity : 1.0);
-    color = vec4(developed(radiance + shine * surface.x * 1.5), opacity);
+    color = vec4(encoded(radiance + shine * surface.x * 1.5), opacity);
     if (opacity < 1.0) {
         // A lens adds what it mirrors; a coated one mirrors little.
-        color = vec4(developed(radiance + shine * 0.5) * (0.25 + 0.75 * opacity), opacity);
+        color = vec4(encoded(radiance + shine * 0.5) * (0.25 + 0.75 * opacity), opacity);
     }
 }

@@ -7,59 +7,52 @@ heads of a source: what is left out must be flat in several expressions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from headpose_training.synthesis.heads.expressions import Expression
-from headpose_training.synthesis.heads.mesh import HeadMesh, HeadSource, Material
+from headpose_training.synthesis.heads.mesh import HeadMesh, Material
 
 Float = NDArray[np.float32]
 Index = NDArray[np.int32]
 
 #: How far a surface may move, metres; less about eyes and lips, more in the mouth and behind.
-_ERROR, _FINE, _COARSE = 0.00045, 0.00015, 0.001
+_ERROR, _FINE, _COARSE, _EDGE = 0.0008, 0.0003, 0.0015, 0.0001
 #: How much the soft masks may change along an edge that goes.
 _MASK = 0.12
 _ROUNDS = 9
 #: Expressions in which the surface must stay.
-_TRIALS = (
+TRIALS = (
     Expression(),
     Expression(jaw_open=0.7, brows_up=1.0, blink_left=1.0),
     Expression(smile_left=1.0, smile_right=1.0, brows_down=1.0, blink_right=1.0),
 )
 
 
-@dataclass(frozen=True)
-class Triangles:
-    """Triangles (F, 3) and materials (F,) that stand for those of a source's heads."""
+def fewer_triangles(
+    heads: Sequence[HeadMesh], triangles: Index, scale: float = 1.0, still: ArrayLike = False
+) -> tuple[Index, NDArray[np.intp]]:
+    """Return triangles (F, 3) that stand for more, and which of those (F,) each one was.
 
-    triangles: Index
-    materials: NDArray[np.uint8]
-
-    def of(self, head: HeadMesh) -> HeadMesh:
-        """Return a head of the source with these triangles."""
-        return replace(head, triangles=self.triangles, materials=self.materials)
-
-
-@lru_cache(maxsize=8)
-def simplified(source: HeadSource) -> Triangles:
-    """Return fewer triangles for the heads of a source."""
-    person = source.sample(np.random.default_rng(0))
-    heads = [person.mesh(expression) for expression in _TRIALS]
-    kept, materials = heads[0].triangles, heads[0].materials
+    Args:
+        heads: One person in the expressions `TRIALS`.
+        triangles: (N, 3) all or some of these heads'.
+        scale: How much farther than usual the surface may move, but no farther than behind.
+        still: (V,) bool: vertices that stay, or none.
+    """
+    kept, rows = triangles, np.arange(len(triangles))
     points = np.stack([head.vertices for head in heads]).astype(np.float64)
-    error = _errors(heads[0])
+    error = np.where(still, 1e-9, np.minimum(scale * _errors(heads[0]), _COARSE))
     masks = np.stack(list(heads[0].regions.values()), axis=1)
     for _ in range(_ROUNDS):
         target = _collapses(points, kept, error, masks)
         kept = target[kept]
         real = (kept[:, 0] != kept[:, 1]) & (kept[:, 1] != kept[:, 2]) & (kept[:, 2] != kept[:, 0])
-        kept, materials = kept[real], materials[real]
-    return Triangles(np.ascontiguousarray(kept, np.int32), materials)
+        kept, rows = kept[real], rows[real]
+    return np.ascontiguousarray(kept, np.int32), rows
 
 
 def _errors(head: HeadMesh) -> NDArray[np.float64]:
@@ -67,11 +60,20 @@ def _errors(head: HeadMesh) -> NDArray[np.float64]:
     fine = np.maximum(head.regions['lids'], head.regions['lips'])
     near = np.linalg.norm(head.vertices[:, None] - head.landmarks[None, 17:], axis=2).min(axis=1)
     error = np.where((fine > 0.1) | (near < 0.006), _FINE, _ERROR)
+    # A soft edge of hair shows the triangles that it crosses.
+    edge = hair_edge(head)
+    error = np.where(edge, _EDGE, error)
     behind = head.vertices[:, 0] < head.landmarks[[0, 16], 0].mean() - 0.03
     rough = np.zeros(len(error), np.bool_)
     inside = (head.materials == Material.TEETH) | (head.materials == Material.MOUTH)
     rough[head.triangles[inside]] = True
-    return np.where(rough | behind, _COARSE, error)
+    return np.where(rough | (behind & ~edge), _COARSE, error)
+
+
+def hair_edge(head: HeadMesh) -> NDArray[np.bool_]:
+    """Return (V,) which vertices lie where hair, beard or brows end."""
+    hair = np.stack([head.regions[name] for name in ('scalp', 'beard', 'brow')])
+    return np.asarray(((hair > 0.05) & (hair < 0.95)).any(axis=0), np.bool_)
 
 
 def _collapses(
