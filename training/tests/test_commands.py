@@ -1,9 +1,11 @@
 """From data to released weights through the commands that a researcher types."""
 
 import csv
+import inspect
 import json
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from headpose_ros.models.hopenet import Hopenet
 from headpose_ros.models.weights import load_model
 
 from headpose_training.checkpoints import load_weights
+from headpose_training.cli import COMMANDS
 from headpose_training.errors import TrainingError
 from headpose_training.fit import fit
 from headpose_training.systems.hopenet import HopenetSystem
@@ -240,3 +243,9 @@ def test_published_hopenet_weights_are_imported(card, tmp_path):
     model = load_model(str(tmp_path / 'hopenet.safetensors'))
     assert model.card['options'] == {'backbone': 'resnet50', 'decode': 'left_edges'}
     assert model.spec.margin == pytest.approx(1.96)
+
+
+@pytest.mark.parametrize('name', COMMANDS)
+def test_no_argument_has_the_name_that_the_parser_keeps_for_itself(name):
+    """jsonargparse takes --config for a file of arguments: a function never gets to see it."""
+    assert 'config' not in inspect.signature(pkgutil.resolve_name(COMMANDS[name])).parameters

