@@ -39,8 +39,8 @@ def face(name='f1', place=(0.0, 0.0, 0.8)):
     points = mean_face() @ ROTATION.T + np.array(place)
     pixels = points[:, :2] / points[:, 2:] * 600 + [320, 240]
     low, high = pixels.min(axis=0), pixels.max(axis=0)
-    ones = np.ones(68)
-    return Face(name, np.concatenate([low, high - low]), ROTATION, pixels, ones, 0.9 * ones, 0.8)
+    box, ones = np.concatenate([low, high - low]), np.ones(68)
+    return Face(name, box, ROTATION, pixels, ones, 0.9 * ones, 0.8, position=np.array(place))
 
 
 def test_a_calibrated_face_is_metric():
@@ -70,7 +70,9 @@ def test_an_uncalibrated_face_invents_no_metres():
 
 def test_a_network_without_landmarks_says_so():
     empty = np.zeros(0)
-    bare = replace(face(), landmarks=np.zeros((0, 2)), visibility=empty, landmark_confidence=empty)
+    points = np.zeros((0, 2))
+    bare = replace(face(), landmarks=points, visibility=empty, landmark_confidence=empty)
+    bare = replace(bare, position=None)
     message = faces_message(HEADER, SIZE, [located(bare, CAMERA)]).faces[0]
     assert message.landmarks.scheme == FacialLandmarks.SCHEME_NONE
     assert not message.head_pose.translation_is_metric
@@ -91,11 +93,11 @@ def test_a_face_survives_the_message():
     assert back.landmarks == pytest.approx(original.landmarks, abs=1e-4)
 
 
-def test_the_main_face_is_the_largest():
+def test_the_main_face_is_the_first():
     near, far = face('f1', (0.1, 0, 0.5)), face('f2', (-0.1, 0, 1.5))
     pose = main_face_message(HEADER, [located(far, CAMERA), located(near, CAMERA)])
     assert pose.header == HEADER
-    assert pose.pose.position.z == pytest.approx(0.5)
+    assert pose.pose.position.z == pytest.approx(1.5)
     assert main_face_message(HEADER, []) is None
 
 

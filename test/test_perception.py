@@ -14,17 +14,21 @@ import pytest
 from small_models import write_small
 
 import headpose_ros
+from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
 from headpose_ros.geometry.landmarks import SCHEMES
-from headpose_ros.geometry.rotations import geodesic, in_plane
+from headpose_ros.geometry.rotations import geodesic, in_plane, toward
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.infer import FaceNetwork
+from headpose_ros.perception.smoothing import SmoothingOptions
+from headpose_ros.perception.tracking import TrackingOptions
 
 ROOT = Path(__file__).parents[1]
+CAMERA = CameraModel(np.array([[512.0, 0, 255.5], [0, 512, 255.5], [0, 0, 1]]), np.zeros(0))
 
 
 @pytest.fixture(scope='module')
@@ -41,6 +45,7 @@ def analyze():
 @pytest.fixture(autouse=True)
 def fresh(analyze):
     analyze.reset()
+    analyze.configure(TrackingOptions(), SmoothingOptions())
 
 
 def rolled(photo, degrees):
@@ -160,28 +165,72 @@ def test_wrong_images_are_refused(analyze, image):
         analyze(image)
 
 
+def settled(analyze, photo, start=0.0, **options):
+    """Return the faces of a photograph once they are confirmed."""
+    analyze.track(photo, start, **options)
+    return analyze.track(photo, start + 1 / 30, **options)
+
+
 def test_track_keeps_the_id_and_spares_the_detector(analyze, photo):
-    ids, detections = set(), 0
+    ids, detections = [], 0
     for index in range(15):
-        (face,) = analyze.track(rolled(photo, 2 * index), stamp=index / 30)
-        ids.add(face.id)
+        faces = analyze.track(rolled(photo, 2 * index), stamp=index / 30)
+        ids += [face.id for face in faces]
         detections += analyze.times.detect > 0
-    assert len(ids) == 1
+    assert len(ids) == 14  # confirmed by the second frame
+    assert len(set(ids)) == 1
     assert detections == 2  # the first frame, and ten frames later
 
 
-def test_a_lost_face_is_dropped_and_gets_a_new_id(analyze, photo):
-    (before,) = analyze.track(photo, 0.0)
-    assert analyze.track(np.full_like(photo, 90), 0.1) == []
-    (after,) = analyze.track(photo, 0.2)
-    assert after.id != before.id
+@pytest.mark.parametrize(('away', 'same'), [(0.5, True), (3.0, False)])
+def test_a_lost_face_keeps_its_id_for_a_while(analyze, photo, away, same):
+    (before,) = settled(analyze, photo)
+    for stamp in np.arange(0.1, away, 0.1):
+        assert analyze.track(np.full_like(photo, 90), stamp) == []
+    (after,) = settled(analyze, photo, away)
+    assert (after.id == before.id) is same
 
 
 def test_a_clock_that_jumps_back_forgets_the_faces(analyze, photo):
-    (before,) = analyze.track(photo, 100.0)
-    (after,) = analyze.track(photo, 1.0)
-    assert after.id != before.id
+    (before,) = settled(analyze, photo, 100.0)
+    assert analyze.track(photo, 1.0) == []
     assert analyze.times.detect > 0
+    (after,) = analyze.track(photo, 1.1)
+    assert after.id != before.id
+
+
+def test_a_video_is_smoothed_and_its_raw_poses_are_kept(analyze, photo):
+    for index in range(20):
+        image = rolled(photo, 3 * (index % 2))
+        faces = analyze.track(image, index / 30, CAMERA)
+    (face,) = faces
+    assert geodesic(face.rotation, face.raw.rotation) > 1e-4
+    assert face.position == pytest.approx(face.raw.position, rel=0.05)
+    assert np.linalg.norm(face.twist.angular) < 1.0
+    analyze.configure(analyze.tracking, replace(analyze.smoothing, enabled=False))
+    (unsmoothed,) = analyze.track(image, 20 / 30, CAMERA)
+    assert unsmoothed.raw is None and unsmoothed.twist is None
+    assert unsmoothed.id == face.id
+
+
+def test_a_calibrated_camera_turns_the_face_by_its_viewing_ray(analyze, photo):
+    (bare,) = analyze(photo)
+    aside = CameraModel(CAMERA.K - np.array([[0, 0, 512], [0, 0, 0], [0, 0, 0]]), np.zeros(0))
+    for camera in (CAMERA, aside):
+        (face,) = analyze(photo, camera)
+        sight = face.position / np.linalg.norm(face.position)
+        # The sellion is not quite the middle of the landmarks.
+        assert np.degrees(geodesic(face.rotation, toward(sight) @ bare.rotation)) < 4
+    assert np.degrees(geodesic(face.rotation, bare.rotation)) > 40
+    assert bare.position is None
+
+
+def test_calibration_that_comes_later_does_not_blend_two_frames(analyze, photo):
+    aside = CameraModel(CAMERA.K - np.array([[0, 0, 512], [0, 0, 0], [0, 0, 0]]), np.zeros(0))
+    settled(analyze, photo)
+    (first,) = analyze.track(photo, 0.1, aside)
+    (again,) = analyze(photo, aside)
+    assert np.degrees(geodesic(first.rotation, again.rotation)) < 3
 
 
 def test_a_stamp_that_is_no_time_is_refused(analyze, photo):

@@ -249,16 +249,30 @@ def call(rig: Rig, kind: Any, name: str, request: Any) -> Any:
 
 
 def test_parameters_are_checked_at_run_time(rig: Rig) -> None:
-    def set_to(value: Any) -> Any:
-        parameter = Parameter('max_faces', value=value).to_parameter_msg()
+    def set_to(name: str, value: Any) -> Any:
+        parameter = Parameter(name, value=value).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
         return call(rig, SetParameters, 'pose/set_parameters', request).results[0]
 
-    refused = set_to(0)
-    assert not refused.successful
-    assert 'max_faces' in refused.reason
-    assert set_to(2).successful
-    rig.answer(one_face)
+    for name, bad in (
+        ('max_faces', 0),
+        ('prefer', 'beauty'),
+        ('preferred_region', [0.0, 1.0]),
+        ('preferred_region', [0.5, 0.5, 0.0, 0.5]),
+        ('rotation_noise', 0.0),
+    ):
+        refused = set_to(name, bad)
+        assert not refused.successful
+        assert name in refused.reason
+    for name, good in (
+        ('max_faces', 2),
+        ('prefer', 'region'),
+        ('preferred_region', [0.5, 0.0, 0.5, 1.0]),
+        ('retain', 0.5),
+        ('smooth', False),
+    ):
+        assert set_to(name, good).successful
+        rig.answer(one_face)
 
 
 def test_lifecycle_stops_and_starts_again(rig: Rig) -> None:
@@ -297,6 +311,7 @@ def test_two_sigints_end_it_cleanly(rig: Rig) -> None:
         ('max_faces:=0', 'max_faces'),
         ('detector_threshold:=.nan', 'detector_threshold'),
         ('max_faces:=many', 'max_faces'),
+        ('preferred_region:=[0.1, 0.2]', 'preferred_region'),
     ],
 )
 def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, said: str) -> None:

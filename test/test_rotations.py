@@ -71,6 +71,22 @@ def test_in_plane_adds_to_roll():
     assert rot.aflw_from_matrix(turned) == pytest.approx([0, 0, 0.5])
 
 
+@given(VECTORS)
+def test_toward_turns_the_optical_axis_by_the_shortest_way(direction):
+    sight = np.array([*direction[:2], abs(direction[2]) + 0.01])
+    sight = sight / np.linalg.norm(sight)
+    turn = rot.toward(sight)
+    assert turn @ [0, 0, 1] == pytest.approx(sight)
+    assert turn @ turn.T == pytest.approx(np.eye(3), abs=1e-9)
+    assert rot.geodesic(np.eye(3), turn) == pytest.approx(np.arccos(min(sight[2], 1)), abs=1e-6)
+
+
+def test_toward_golden():
+    right = [np.sqrt(0.5), 0, np.sqrt(0.5)]
+    assert rot.toward(right) == pytest.approx(ry(np.pi / 4))
+    assert rot.toward([0, 0, 1]) == pytest.approx(np.eye(3))
+
+
 @given(ANGLES)
 def test_mirror_negates_yaw_and_roll(angles):
     pitch, yaw, roll = angles

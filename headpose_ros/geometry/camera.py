@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 #: Names under which `sensor_msgs/CameraInfo` carries the Kannala-Brandt model.
 FISHEYE_MODELS = frozenset({'equidistant', 'fisheye'})
+#: When the iterative removal of distortion stops: rounds, px.
+_STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 60, 1e-9)
+#: A viewing ray that projects farther from its pixel than this, px, is none.
+_ROUND_TRIP = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,32 @@ class CameraModel:
     distortion: NDArray[np.float64]
     fisheye: bool = False
 
-    def rays(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Turn (N, 2) px into (N, 2) x/z, y/z of the viewing rays, without distortion."""
+    def sights(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Turn (N, 2) px into unit viewing rays (N, 3) in the optical frame.
+
+        Rows are NaN where the lens model has no answer: outside of the range in which a
+        polynomial was fitted, and where a fisheye lens looks sideways or back.
+        """
         pixels = np.asarray(points, np.float64).reshape(-1, 1, 2)
+        flat = np.column_stack([self._undistorted(pixels), np.ones(len(pixels))])
+        error = np.linalg.norm(self._projected(flat) - pixels[:, 0], axis=1)
+        flat[~(error < _ROUND_TRIP)] = np.nan
+        return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+
+    def _undistorted(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (N, 2) x/z, y/z of (N, 1, 2) px, without distortion."""
         if self.fisheye:
-            rays = cv2.fisheye.undistortPoints(pixels, self.K, self.distortion)
+            flat = cv2.fisheye.undistortPoints(pixels, self.K, self.distortion)
         else:
-            rays = cv2.undistortPoints(pixels, self.K, self.distortion)
-        return np.asarray(rays, np.float64).reshape(-1, 2)
+            # The five rounds of cv2.undistortPoints are too few for the border of a wide lens.
+            flat = cv2.undistortPointsIter(
+                pixels, self.K, self.distortion, np.eye(3), np.eye(3), _STOP
+            )
+        return np.asarray(flat, np.float64).reshape(-1, 2)
+
+    def _projected(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Project (N, 3) in the optical frame to (N, 2) px."""
+        project = cv2.fisheye.projectPoints if self.fisheye else cv2.projectPoints
+        still = np.zeros(3)
+        pixels = project(points.reshape(-1, 1, 3), still, still, self.K, self.distortion)[0]
+        return np.asarray(pixels, np.float64).reshape(-1, 2)

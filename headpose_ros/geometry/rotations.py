@@ -82,6 +82,20 @@ def in_plane(angle: float) -> Matrix:
     return Rotation.from_euler('z', angle).as_matrix()
 
 
+def toward(sight: ArrayLike) -> Matrix:
+    """Return the smallest rotation (3, 3) that turns the optical axis to a direction of sight.
+
+    A network sees a crop as a camera would that is pointed straight at the face; in the frame of
+    the camera that took the picture the head is turned by `toward(sight)` more.
+
+    Args:
+        sight: (3,) unit vector in the optical frame, not opposite to the optical axis.
+    """
+    x, y, z = np.asarray(sight, np.float64)
+    skew = np.array([[0.0, 0.0, x], [0.0, 0.0, y], [-x, -y, 0.0]])
+    return np.eye(3) + skew + skew @ skew / (1.0 + z)
+
+
 def geodesic(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Return the angle in radians (...,) of the rotation between two (..., 3, 3) stacks."""
     relative = np.swapaxes(np.asarray(a, np.float64), -1, -2) @ np.asarray(b, np.float64)

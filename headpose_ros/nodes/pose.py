@@ -22,18 +22,21 @@ from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import limit_cpu_threads
+from headpose_ros.perception.smoothing import SmoothingOptions
+from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
 from headpose_ros.ros import qos
 from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.images import decode
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.newest import NewestSlot
-from headpose_ros.ros.parameters import declare, follow, parameter
+from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
 from headpose_ros.ros.statistics import NodeStatistics
 from headpose_ros.ros.tf import FaceFrames
 
 _WARNING_PERIOD = 5.0
 _SILENCE_PERIOD = 5.0
+_TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,72 @@ class PoseConfig:
         read_only=True,
     )
     detect_every: int = parameter(
-        10, 'Look for new faces every so many frames.', minimum=1, maximum=1000, unit='frames'
+        _TRACKING.detect_every,
+        'Look for new faces every so many frames.',
+        minimum=1,
+        maximum=1000,
+        unit='frames',
     )
     max_faces: int = parameter(
-        8, 'Most faces followed at a time; the largest are taken.', minimum=1, maximum=64
+        _TRACKING.max_faces,
+        'Most faces followed at a time; see prefer.',
+        minimum=1,
+        maximum=64,
+    )
+    prefer: str = parameter(
+        _TRACKING.prefer,
+        'Faces to follow when there are more, the first of them in head_pose: the largest, the '
+        'nearest to the centre of the image, or those in preferred_region.',
+        choices=PREFERENCES,
+    )
+    preferred_region: list[float] = parameter(  # noqa: RUF009
+        _TRACKING.region,
+        'Where faces are preferred, such as the seat of the driver: x, y, width and height as '
+        "shares of the image's. Used when prefer is 'region'.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    confirm_hits: int = parameter(
+        _TRACKING.confirm_hits,
+        'Report a face once it was seen in so many frames.',
+        minimum=1,
+        maximum=100,
+        unit='frames',
+    )
+    retain: float = parameter(
+        _TRACKING.retain,
+        'A face that comes back within this time keeps its id.',
+        minimum=0.0,
+        maximum=60.0,
+        unit='s',
+    )
+    smooth: bool = parameter(_SMOOTHING.enabled, 'Smooth the poses over time.')
+    rotation_noise: float = parameter(
+        _SMOOTHING.rotation_noise,
+        'Standard deviation of a measured rotation about each axis; more smooths more.',
+        minimum=0.0001,
+        maximum=1.0,
+        unit='rad',
+    )
+    rotation_agility: float = parameter(
+        _SMOOTHING.rotation_agility,
+        'How far the angular velocity of a calm head wanders in a second; less smooths more.',
+        minimum=0.001,
+        maximum=100.0,
+        unit='rad/s',
+    )
+    position_noise: float = parameter(
+        _SMOOTHING.position_noise,
+        'Standard deviation of a measured position as a share of its distance; more smooths more.',
+        minimum=0.0001,
+        maximum=1.0,
+    )
+    position_agility: float = parameter(
+        _SMOOTHING.position_agility,
+        'How far the velocity of a calm head wanders in a second; less smooths more.',
+        minimum=0.001,
+        maximum=100.0,
+        unit='m/s',
     )
     image_reliability: str = parameter(
         'best_effort',
@@ -87,7 +152,7 @@ class PoseNode(LifecycleNode):
 
     Subscribes: `camera/image_raw` (sensor_msgs/Image), `camera/camera_info`
     (sensor_msgs/CameraInfo). Publishes: `faces` (headpose_ros/Faces, one for every processed
-    image), `head_pose` (geometry_msgs/PoseStamped of the largest face), `markers`
+    image), `head_pose` (geometry_msgs/PoseStamped of the preferred face), `markers`
     (visualization_msgs/MarkerArray), `/tf`. All stamps are the image's.
 
     Frames wait in a slot for the newest one, and one thread works: nothing queues.
@@ -121,12 +186,13 @@ class PoseNode(LifecycleNode):
                 config.device,
                 detector_model=config.detector_model,
                 detector_threshold=config.detector_threshold,
+                tracking=tracking_options(config),
+                smoothing=smoothing_options(config),
             )
         except HeadposeError as error:
             self._failure = error
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
-        self._apply(config)
         self._log_model(self._analyzer)
         self._faces = self.create_publisher(Faces, 'faces', qos.reliable())
         self._main = self.create_publisher(PoseStamped, 'head_pose', qos.reliable())
@@ -205,10 +271,10 @@ class PoseNode(LifecycleNode):
 
     def _apply(self, config: PoseConfig) -> None:
         """Take over parameters that were changed."""
+        tracking, smoothing = tracking_options(config), smoothing_options(config)
         self._config = config
         if self._analyzer is not None:
-            self._analyzer.max_faces = config.max_faces
-            self._analyzer.detect_every = config.detect_every
+            self._analyzer.configure(tracking, smoothing)
 
     def _log_model(self, analyzer: Analyzer) -> None:
         network = analyzer.network
@@ -277,9 +343,11 @@ class PoseNode(LifecycleNode):
         pixels = decode(image)
         decoded = time.perf_counter()
         stamp = Time.from_msg(image.header.stamp)
-        faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9)
+        # Once: the thread that listens may exchange it at any time.
+        camera = self._camera
+        faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9, camera)
         analysed = time.perf_counter()
-        self._publish(image, faces)
+        self._publish(image, faces, camera)
         age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
         self.statistics.note(
             age=age,
@@ -289,8 +357,8 @@ class PoseNode(LifecycleNode):
             publish=1e3 * (time.perf_counter() - analysed),
         )
 
-    def _publish(self, image: Image, faces: list[Face]) -> None:
-        placed = [located(face, self._camera) for face in faces]
+    def _publish(self, image: Image, faces: list[Face], camera: CameraModel | None) -> None:
+        placed = [located(face, camera) for face in faces]
         header = image.header
         self._faces.publish(faces_message(header, (image.width, image.height), placed))
         main = main_face_message(header, placed)
@@ -307,6 +375,39 @@ class PoseNode(LifecycleNode):
         """Log a warning, each kind at most once in a while."""
         logger = self.get_logger().get_child(kind)
         logger.warning(text, throttle_duration_sec=_WARNING_PERIOD)
+
+
+def tracking_options(config: PoseConfig) -> TrackingOptions:
+    """Return how the node follows faces.
+
+    Raises:
+        ParameterProblem: The preferred region is none.
+    """
+    region = config.preferred_region
+    if len(region) != 4 or region[2] <= 0 or region[3] <= 0:
+        raise ParameterProblem(
+            f'parameter preferred_region is {region}: expected x, y, width, height, the last two '
+            'above 0'
+        )
+    return TrackingOptions(
+        max_faces=config.max_faces,
+        detect_every=config.detect_every,
+        confirm_hits=config.confirm_hits,
+        retain=config.retain,
+        prefer=config.prefer,
+        region=(region[0], region[1], region[2], region[3]),
+    )
+
+
+def smoothing_options(config: PoseConfig) -> SmoothingOptions:
+    """Return how the node smooths poses."""
+    return SmoothingOptions(
+        enabled=config.smooth,
+        rotation_noise=config.rotation_noise,
+        rotation_agility=config.rotation_agility,
+        position_noise=config.position_noise,
+        position_agility=config.position_agility,
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,26 +1,34 @@
-"""The pipeline: detect, crop, infer, follow. What `headpose_ros.load` gives and the nodes run."""
+"""The pipeline: detect, crop, infer, follow, smooth.
+
+What `headpose_ros.load` gives and the nodes run.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.landmarks import bounding_box, eye_line_angle
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.detect import Detector, YuNetDetector
-from headpose_ros.perception.faces import Face
+from headpose_ros.perception.faces import Face, Pose
 from headpose_ros.perception.infer import Estimate, FaceNetwork
-from headpose_ros.perception.tracking import Track, Tracks
+from headpose_ros.perception.metric import pose_in_camera
+from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
+from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks
 
 #: Mean landmark confidence under which a crop shows no face. The report of the weights has the
 #: first percentile over faces, far above this; background stays below it (a test looks).
 _LOST_CONFIDENCE = 0.5
+#: While a face is out of sight the detector looks for it every so many frames.
+_SEARCH_EVERY = 3
 _MAX_SIDE = 16384
 _QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
 
@@ -44,6 +52,8 @@ class _Stream:
     tracks: Tracks
     stamp: float = -np.inf
     frames_since_detection: int = 0
+    calibrated: bool = False
+    filters: dict[str, PoseFilter] = field(default_factory=dict)
 
 
 class Analyzer:
@@ -52,53 +62,62 @@ class Analyzer:
     Args:
         network: The network on its device.
         detector: Finds new faces.
-        max_faces: Most faces that are analysed in one image; the largest win.
-        detect_every: `track` looks for new faces every so many frames, and whenever none is
-            followed.
+        tracking: How faces are followed.
+        smoothing: How the poses of `track` are smoothed.
     """
 
     def __init__(
         self,
         network: FaceNetwork,
         detector: Detector,
-        max_faces: int = 8,
-        detect_every: int = 10,
+        tracking: TrackingOptions | None = None,
+        smoothing: SmoothingOptions | None = None,
     ) -> None:
         self.network = network
         self.detector = detector
-        self.max_faces = max_faces
-        # Without landmarks nothing but the detector can follow a face.
-        self.detect_every = detect_every if network.spec.landmarks else 1
         self.times = StageTimes()
-        self._stream = _Stream(self._new_tracks())
+        self._stream = _Stream(Tracks(keep_windows=self._has_landmarks))
+        self.smoothing = smoothing or SmoothingOptions()
+        self.configure(tracking or TrackingOptions(), self.smoothing)
 
-    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
-        """Analyse a single image: every face is detected anew.
+    def configure(self, tracking: TrackingOptions, smoothing: SmoothingOptions) -> None:
+        """Change how faces are followed and smoothed, from the next image on; ids stay."""
+        self.tracking = self._stream.tracks.options = tracking
+        if smoothing != self.smoothing:
+            self.smoothing = smoothing
+            self._stream.filters = {}
+
+    def __call__(self, image: NDArray[np.uint8], camera: CameraModel | None = None) -> list[Face]:
+        """Analyse a single image: every face is detected anew, and nothing is smoothed.
 
         Args:
             image: uint8 (H, W, 3) BGR.
+            camera: The calibrated camera, for rotations in its frame and positions in metres.
 
         Returns:
-            The faces, largest first; ids are `f1`, `f2`, ... of this image.
+            The faces, the preferred first; ids are `f1`, `f2`, ... of this image.
 
         Raises:
             FrameError: The image has another shape or type.
         """
         check_image(image)
-        tracks = self._new_tracks()
-        self._find_new(image, tracks)
-        return self._follow(image, tracks)
+        tracks = Tracks(replace(self.tracking, confirm_hits=1), self._has_landmarks)
+        self._detect(image, tracks)
+        return self._faces(image, tracks, camera)
 
-    def track(self, image: NDArray[np.uint8], stamp: float) -> list[Face]:
-        """Analyse the next image of a video: faces keep their ids.
+    def track(
+        self, image: NDArray[np.uint8], stamp: float, camera: CameraModel | None = None
+    ) -> list[Face]:
+        """Analyse the next image of a video: faces keep their ids, poses are smoothed.
 
         Args:
             image: uint8 (H, W, 3) BGR.
             stamp: Time of the image in seconds. A stamp before the last one (a bag that starts
                 again) forgets all faces.
+            camera: The calibrated camera, for rotations in its frame and positions in metres.
 
         Returns:
-            The faces, oldest first.
+            The confirmed faces in sight, the preferred first.
 
         Raises:
             FrameError: The image has another shape or type, or the stamp is not finite.
@@ -106,49 +125,62 @@ class Analyzer:
         check_image(image)
         if not np.isfinite(stamp):
             raise FrameError(f'the stamp is {stamp}, expected finite seconds')
-        self._advance(stamp)
+        self._advance(stamp, camera is not None)
         stream = self._stream
-        if not stream.tracks.active or stream.frames_since_detection >= self.detect_every:
-            self._find_new(image, stream.tracks)
+        self.times.detect = 0.0
+        if self._detector_is_due(stream):
+            self._detect(image, stream.tracks)
             stream.frames_since_detection = 0
-        else:
-            self.times.detect = 0.0
         stream.frames_since_detection += 1
-        return self._follow(image, stream.tracks)
+        faces = self._faces(image, stream.tracks, camera)
+        return self._smoothed(faces, stamp) if self.smoothing.enabled else faces
 
     def reset(self) -> None:
         """Forget the faces of the video; ids go on counting."""
         self._stream.tracks.clear()
+        self._stream.filters = {}
         self._stream.stamp = -np.inf
         self._stream.frames_since_detection = 0
 
-    def _advance(self, stamp: float) -> None:
-        if stamp < self._stream.stamp:
+    @property
+    def _has_landmarks(self) -> bool:
+        return self.network.spec.landmarks > 0
+
+    def _advance(self, stamp: float, calibrated: bool) -> None:
+        stream = self._stream
+        if stamp < stream.stamp:
             self.reset()
-        self._stream.stamp = stamp
+        if calibrated != stream.calibrated:
+            # Rotations from here on are those in another frame: the filters must not mix them.
+            stream.filters = {}
+        stream.stamp, stream.calibrated = stamp, calibrated
+        stream.tracks.advance(stamp)
 
-    def _new_tracks(self) -> Tracks:
-        return Tracks(keep_windows=self.network.spec.landmarks > 0)
+    def _detector_is_due(self, stream: _Stream) -> bool:
+        # Without landmarks nothing but the detector can follow a face.
+        if not self._has_landmarks or not stream.tracks.visible:
+            return True
+        every = self.tracking.detect_every
+        if stream.tracks.hidden:
+            every = min(every, _SEARCH_EVERY)
+        return stream.frames_since_detection >= every
 
-    def _find_new(self, image: NDArray[np.uint8], tracks: Tracks) -> None:
-        """Run the detector and start to follow new faces, the largest first."""
+    def _detect(self, image: NDArray[np.uint8], tracks: Tracks) -> None:
+        """Run the detector; start to follow new faces, and those that are back."""
         start = time.perf_counter()
-        found = self.detector.detect(image)
-        found.sort(key=lambda detection: detection.window.side, reverse=True)
-        new = tracks.match(found, self.max_faces)
+        settle = tracks.match(self.detector.detect(image), image.shape)
         self.times.detect = 1e3 * (time.perf_counter() - start)
-        self._settle(image, tracks, new)
+        self._settle(image, tracks, settle)
 
-    def _settle(self, image: NDArray[np.uint8], tracks: Tracks, new: Sequence[str]) -> None:
-        """Move the windows of new faces to where the landmarks put them; drop what is no face."""
-        if not self.network.spec.landmarks:
+    def _settle(self, image: NDArray[np.uint8], tracks: Tracks, ids: Sequence[str]) -> None:
+        """Move the windows of these faces to where the landmarks put them."""
+        if not self._has_landmarks:
             return
-        settled = [
-            self._settled(image, track) if track.id in new else track for track in tracks.active
-        ]
-        tracks.update([track for track in settled if track is not None])
+        for track in tracks.visible:
+            if track.id in ids:
+                tracks.place(self._settled(image, track))
 
-    def _settled(self, image: NDArray[np.uint8], track: Track) -> Track | None:
+    def _settled(self, image: NDArray[np.uint8], track: Track) -> Track:
         """Try a new face upright and turned by quarters: YuNet finds turned faces, but as upright.
 
         The network is sure of its landmarks only where the crop is about upright.
@@ -156,23 +188,28 @@ class Analyzer:
         middle = track.box[:2] + track.box[2:] / 2
         windows = [track.window.turned_about(middle, turn) for turn in _QUARTER_TURNS]
         best = max(self.network.estimate(image, windows), key=_sureness)
-        return None if _lost(best) else _moved(track, best)
+        return track if _lost(best) else _moved(track, best)
 
-    def _follow(self, image: NDArray[np.uint8], tracks: Tracks) -> list[Face]:
-        """Estimate every followed face and move its window to where it is now."""
+    def _faces(
+        self, image: NDArray[np.uint8], tracks: Tracks, camera: CameraModel | None
+    ) -> list[Face]:
+        """Estimate every face in sight, move its window to where it is now; preferred first."""
         start = time.perf_counter()
-        pairs = self._estimate(image, tracks.active)
-        tracks.update([_moved(track, estimate) for track, estimate in pairs])
+        seen = tracks.visible
+        estimates = self.network.estimate(image, [track.window for track in seen])
+        found = {t.id: (t, e) for t, e in zip(seen, estimates, strict=True) if not _lost(e)}
+        tracks.follow([_moved(*pair) for pair in found.values()])
+        faces = [_face(now, *found[now.id], camera) for now in tracks.ranked(image.shape)]
         self.times.infer = 1e3 * (time.perf_counter() - start)
-        estimates = {track.id: estimate for track, estimate in pairs}
-        return [_face(track, estimates[track.id]) for track in tracks.active]
+        return faces
 
-    def _estimate(
-        self, image: NDArray[np.uint8], tracks: Sequence[Track]
-    ) -> list[tuple[Track, Estimate]]:
-        """Return the faces that are still there, each with its estimate."""
-        estimates = self.network.estimate(image, [track.window for track in tracks])
-        return [(t, e) for t, e in zip(tracks, estimates, strict=True) if not _lost(e)]
+    def _smoothed(self, faces: Sequence[Face], stamp: float) -> list[Face]:
+        """Return the faces with smoothed poses; forget the filters of faces that are gone."""
+        tracks, filters = self._stream.tracks, self._stream.filters
+        names = [track.id for track in (*tracks.visible, *tracks.hidden)]
+        filters = {name: filters.get(name) or PoseFilter(self.smoothing) for name in names}
+        self._stream.filters = filters
+        return [_filtered(face, stamp, filters[face.id]) for face in faces]
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
@@ -192,8 +229,8 @@ def load_analyzer(
     *,
     detector_model: str = '',
     detector_threshold: float = 0.6,
-    max_faces: int = 8,
-    detect_every: int = 10,
+    tracking: TrackingOptions | None = None,
+    smoothing: SmoothingOptions | None = None,
 ) -> Analyzer:
     """Load weights and detector; see `headpose_ros.load`.
 
@@ -204,7 +241,7 @@ def load_analyzer(
     """
     network = FaceNetwork(load_model(model), device)
     detector = YuNetDetector(detector_model, detector_threshold)
-    return Analyzer(network, detector, max_faces, detect_every)
+    return Analyzer(network, detector, tracking, smoothing)
 
 
 def _sureness(estimate: Estimate) -> float:
@@ -224,13 +261,25 @@ def _moved(track: Track, estimate: Estimate) -> Track:
     return replace(track, box=bounding_box(points), window=window)
 
 
-def _face(track: Track, estimate: Estimate) -> Face:
+def _face(now: Track, track: Track, estimate: Estimate, camera: CameraModel | None) -> Face:
+    """Return the face of a track that was seen through its earlier window."""
+    pose = Pose(estimate.rotation, None)
+    if camera is not None:
+        crop_center = np.array([track.window.center_x, track.window.center_y])
+        pose = pose_in_camera(estimate.landmarks, estimate.rotation, crop_center, camera)
     return Face(
-        id=track.id,
-        box=track.box,
-        rotation=estimate.rotation,
+        id=now.id,
+        box=now.box,
+        rotation=pose.rotation,
         landmarks=estimate.landmarks,
         visibility=estimate.visibility,
         landmark_confidence=estimate.landmark_confidence,
-        confidence=track.confidence,
+        confidence=now.confidence,
+        position=pose.position,
     )
+
+
+def _filtered(face: Face, stamp: float, pose_filter: PoseFilter) -> Face:
+    raw = Pose(face.rotation, face.position)
+    pose, twist = pose_filter.update(stamp, raw)
+    return replace(face, rotation=pose.rotation, position=pose.position, raw=raw, twist=twist)

@@ -12,19 +12,51 @@ from headpose_ros.geometry.rotations import aflw_from_matrix, aligned_from_face
 
 
 @dataclass(frozen=True)
+class Pose:
+    """Where a head is and how it is turned.
+
+    Attributes:
+        rotation: float64 (3, 3) R_optical_face.
+        position: float64 (3,) metres, the sellion in the optical frame; None where unknown.
+    """
+
+    rotation: NDArray[np.float64]
+    position: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Twist:
+    """How fast a pose changes, in the camera optical frame.
+
+    Attributes:
+        angular: float64 (3,) rad/s about the axes of the optical frame.
+        linear: float64 (3,) m/s of the sellion; None where the position is unknown.
+    """
+
+    angular: NDArray[np.float64]
+    linear: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
 class Face:
     """One face in one image.
 
     Attributes:
         id: Stable name while the face is tracked; starts with a letter, never reused.
         box: float64 (4,) x, y, w, h in px around the landmarks, or the detector's box.
-        rotation: float64 (3, 3) R_optical_face: REP-155 face axes in the camera optical frame.
+        rotation: float64 (3, 3) R_optical_face: REP-155 face axes in the camera optical frame;
+            smoothed in videos. Without a calibrated camera: as a camera pointed straight at the
+            face sees it.
         landmarks: float64 (68, 2) px, iBUG-68 order, pixel centres at integers; (0, 2) for a
             network without landmarks.
         visibility: float64 (68,) probability that the point is not hidden; (0,) without.
         landmark_confidence: float64 (68,) probability mass of the network's map near the
             point; (0,) without.
         confidence: Detector's score 0..1 of the last detection of this face.
+        position: float64 (3,) metres, the sellion in the optical frame, smoothed in videos; None
+            without a calibrated camera or landmarks.
+        raw: The pose from this image alone; None where nothing was smoothed.
+        twist: How fast the pose changes; None where nothing was smoothed.
     """
 
     id: str
@@ -34,6 +66,9 @@ class Face:
     visibility: NDArray[np.float64]
     landmark_confidence: NDArray[np.float64]
     confidence: float
+    position: NDArray[np.float64] | None = None
+    raw: Pose | None = None
+    twist: Twist | None = None
 
     @property
     def pitch_yaw_roll(self) -> NDArray[np.float64]:
@@ -51,6 +86,7 @@ class Face:
             'yaw_deg': yaw,
             'roll_deg': roll,
             'rotation': self.rotation.round(6).tolist(),
+            'position': None if self.position is None else self.position.round(4).tolist(),
             'landmarks': self.landmarks.round(2).tolist(),
             'visibility': self.visibility.round(3).tolist(),
             'landmark_confidence': self.landmark_confidence.round(3).tolist(),

@@ -28,6 +28,7 @@ class Estimate:
     """What the network says about one window; further fields as in `faces.Face`.
 
     Attributes:
+        rotation: float64 (3, 3) R_optical_face as a camera pointed straight at the face sees it.
         depth: float64 (68,) depth of the landmarks in px of the image, larger is farther, zero at
             their mean; (0,) for networks without.
     """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.landmarks import GROUPS
+from headpose_ros.geometry.rotations import toward
+from headpose_ros.perception.faces import Pose
 
 Array = NDArray[np.float64]
 
@@ -19,44 +21,82 @@ _RIGID = np.r_[
 #: the distance inherits this relative error.
 SIZE_SPREAD = 0.057
 _NEAREST, _FARTHEST = 0.05, 100.0
+_FEWEST_POINTS = 4
+#: Rotation and position are found from each other until the direction moves less than this, rad.
+_ROUNDS, _SETTLED = 12, 1e-8
 
 
-def locate(landmarks: Array, rotation: Array, camera: CameraModel) -> Array | None:
-    """Find the sellion of an average adult head from its landmarks and rotation.
+def pose_in_camera(
+    landmarks: Array, facing: Array, crop_center: ArrayLike, camera: CameraModel
+) -> Pose:
+    """Turn what a crop shows into a pose in the frame of the camera that took the picture.
 
-    With the rotation known, `x_i (R X_i + t)_z = (R X_i + t)_x` is linear in t: least squares
-    over the points of nose and eyes.
+    A crop is seen as if by a camera pointed straight at the middle of the face, so the rotation
+    is `toward(middle) @ facing`. Where the middle is depends on rotation and position of the
+    head, and the position on the rotation: each is found from the others, a few times over.
 
     Args:
-        landmarks: (68, 2) px.
-        rotation: (3, 3) R_optical_face.
+        landmarks: (68, 2) px; (0, 2) from a network without.
+        facing: (3, 3) R_optical_face as a camera pointed straight at the face sees it.
+        crop_center: (2,) px, the face's place when there are no landmarks.
         camera: The calibrated camera.
 
     Returns:
-        (3,) metres in the optical frame, or None where no head between 5 cm and 100 m in front
-        of the camera fits.
+        R_optical_face, and the sellion in metres where an average adult head fits the landmarks.
+        Where the lens model does not reach the crop's centre, `facing` and no position.
     """
-    rays = camera.rays(landmarks[_RIGID])
-    turned = mean_face()[_RIGID] @ rotation.T
-    count = len(_RIGID)
-    rows = np.zeros((2 * count, 3))
-    rows[:count, 0], rows[count:, 1] = 1.0, 1.0
-    rows[:, 2] = -rays.T.ravel()
-    values = (rays * turned[:, 2:] - turned[:, :2]).T.ravel()
-    if not np.isfinite(values).all():
+    view = camera.sights(crop_center)[0]
+    if not np.isfinite(view).all():
+        return Pose(facing, None)
+    unplaced = Pose(toward(view) @ facing, None)
+    locator = _locator(camera.sights(landmarks[_RIGID])) if len(landmarks) else None
+    if locator is None:
+        return unplaced
+    center, rotation, sight = mean_face().mean(axis=0), unplaced.rotation, view
+    for _ in range(_ROUNDS):
+        position = locator @ rotation.ravel()
+        if not _NEAREST < position @ view < _FARTHEST:
+            return unplaced
+        middle = rotation @ center + position
+        before, sight = sight, middle / np.linalg.norm(middle)
+        rotation = toward(sight) @ facing
+        if np.abs(sight - before).max() < _SETTLED:
+            break
+    return Pose(rotation, position)
+
+
+def _locator(sights: Array) -> Array | None:
+    """Return (3, 9) that turns a rotation, row by row, into the sellion's position in metres.
+
+    The distances between the turned points `R X_i + t` and their viewing rays s_i are linear in
+    R and in t: least squares of `(I - s_i s_i^T)(R X_i + t)` over t. Other than with `x/z` and
+    `y/z` every point weighs the same, however far from the optical axis it is.
+
+    Args:
+        sights: (N, 3) unit rays of the rigid points; rows of NaN do not count.
+
+    Returns:
+        None where too few rays are left.
+    """
+    known = np.isfinite(sights).all(axis=1)
+    if known.sum() < _FEWEST_POINTS:
         return None
-    position = np.asarray(np.linalg.lstsq(rows, values, rcond=None)[0], np.float64)
-    return position if _NEAREST < position[2] < _FARTHEST else None
+    rays, points = sights[known], mean_face()[_RIGID[known]]
+    across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
+    turned = np.einsum('nij,nk->ijk', across, points).reshape(3, 9)
+    return -np.linalg.solve(across.sum(axis=0), turned)
 
 
 def lift(landmarks: Array, rotation: Array, position: Array, camera: CameraModel) -> Array:
     """Return (68, 3) landmarks in metres in the face frame.
 
-    Each point lies on its own viewing ray, at the depth that the mean face has there.
+    Each point lies on its own viewing ray, nearest to where the mean face has it; a point that
+    the lens model does not reach is the mean face's.
     """
-    depth = (mean_face() @ rotation.T + position)[:, 2:]
-    optical = np.hstack([camera.rays(landmarks), np.ones((len(landmarks), 1))]) * depth
-    return (optical - position) @ rotation
+    expected = mean_face() @ rotation.T + position
+    sights = camera.sights(landmarks)
+    optical = sights * (sights * expected).sum(axis=1, keepdims=True)
+    return (np.where(np.isfinite(optical), optical, expected) - position) @ rotation
 
 
 def position_covariance(position: Array) -> Array:

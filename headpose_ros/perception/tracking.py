@@ -1,4 +1,7 @@
-"""Keep faces apart over time: ids, and where to look for each face in the next frame."""
+"""Keep faces apart over time: ids, and where to look for each face in the next frame.
+
+All time is that of the images' stamps, in seconds.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,93 @@ from scipy.optimize import linear_sum_assignment
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.perception.detect import Detection
 
-#: Overlap under which a detection is another face than a track.
-_SAME_FACE_IOU = 0.3
+#: Whom the cap on the number of faces spares: see `TrackingOptions.prefer`.
+PREFERENCES = ('size', 'centre', 'region')
+
+#: A detection belongs to a track at most this far from where it is expected, in sides of the
+#: window; for each second that the face was not seen, that much more, up to the last.
+_REACH, _REACH_PER_SECOND, _LONGEST_REACH = 0.5, 0.5, 1.5
+#: And when their sizes differ by less than this factor.
+_SIZE_FACTOR = 1.7
+#: A track unseen for so long, s, counts as far from a detection as one at the gate's border.
+_DOUBTED_AFTER = 0.5
 #: Overlap over which two tracks have run onto the same face.
 _DUPLICATE_IOU = 0.6
-#: Looks of the detector without this face until it is given up. The network follows faces that
-#: the detector misses (turned far, half hidden), so a few misses mean little.
-_MISSES_ALLOWED = 5
+#: Jumps from the expected place shorter than this, in sides of the window, say nothing.
+_USUAL_JUMP = 0.05
+#: Nearer than this to another track, in sides of the window, a face may be mistaken for it: what
+#: is measured then does not change its velocity.
+_CROWDED = 0.7
+#: A velocity is the mean over about this time, and fades in about this time unseen, s.
+_VELOCITY_MEMORY, _VELOCITY_FADING = 0.15, 1.0
+#: The network follows faces that the detector misses (turned far, half hidden). Longer than this
+#: and over more looks than this it follows something else.
+_UNDETECTED_SECONDS, _UNDETECTED_LOOKS = 2.0, 5
+#: Faces out of sight that are remembered: enough, even when stamps stand still and none ages.
+_MOST_HIDDEN = 16
+#: After a longer gap in the video, s, a face has moved out of its window.
+_STALE = 0.5
+#: A newcomer takes the place of a followed face, and another face that of the first one, only
+#: when it is preferred by this factor.
+_LOYALTY = 1.5
+#: What the preference of a face outside of the preferred region is multiplied by.
+_OUTSIDE = 1e-3
+#: Distance from the centre, in diagonals of the image, below which nearer is not better.
+_ABOUT_CENTRED = 0.05
+_FORBIDDEN = 1e6
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """How faces are followed.
+
+    Attributes:
+        max_faces: Most faces followed at a time.
+        detect_every: The detector looks for new faces every so many frames, in each frame while
+            no face is followed, and more often while one is out of sight.
+        confirm_hits: Frames in which a face must have been seen until it is reported.
+        retain: A face that comes back within so many seconds keeps its id.
+        prefer: Which faces the cap spares and which come first: `size` the largest in the image,
+            `centre` the nearest to the image's centre, `region` those in `region`, then the
+            largest.
+        region: x, y, w, h of the preferred region as shares of the image's width and height.
+    """
+
+    max_faces: int = 8
+    detect_every: int = 10
+    confirm_hits: int = 2
+    retain: float = 2.0
+    prefer: str = 'size'
+    region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Where the centre of a face was seen last and how it moves.
+
+    Attributes:
+        center: float64 (2,) px.
+        stamp: When it was there, s.
+        velocity: float64 (2,) px/s.
+    """
+
+    center: NDArray[np.float64]
+    stamp: float
+    velocity: NDArray[np.float64]
+
+    def at(self, stamp: float) -> NDArray[np.float64]:
+        """Return the (2,) px where the face is expected: it goes on, ever slower."""
+        unseen = (stamp - self.stamp) / _VELOCITY_FADING
+        return self.center + self.velocity * _VELOCITY_FADING * (1.0 - np.exp(-unseen))
+
+    def moved(self, center: NDArray[np.float64], stamp: float, keep_velocity: bool) -> Motion:
+        """Return the motion of a face that was seen at a centre (2,) px."""
+        dt = stamp - self.stamp
+        if keep_velocity or dt <= 0.0:
+            return Motion(center, stamp, self.velocity)
+        share = 1.0 - np.exp(-dt / _VELOCITY_MEMORY)
+        measured = (center - self.center) / dt
+        return Motion(center, stamp, self.velocity + share * (measured - self.velocity))
 
 
 @dataclass(frozen=True)
@@ -30,81 +113,233 @@ class Track:
         box: float64 (4,) x, y, w, h px where it was last seen.
         window: Crop in which to look for it next.
         confidence: Detector's score of its last detection.
+        motion: How it moves.
+        detected: When the detector last found it, s.
+        hits: Frames in which it was seen.
         misses: Consecutive looks of the detector that did not find it.
+        hidden: Whether it is out of sight: no window shows it.
     """
 
     id: str
     box: NDArray[np.float64]
     window: CropWindow
     confidence: float
+    motion: Motion
+    detected: float
+    hits: int = 0
     misses: int = 0
+    hidden: bool = False
 
 
 class Tracks:
     """The faces being followed. Ids count on over :meth:`clear`, so none is ever reused.
 
+    For every image: :meth:`advance`; where the detector looked, :meth:`match`; then
+    :meth:`follow` with the visible faces where they are now.
+
     Args:
+        options: How they are followed; may be replaced at any time.
         keep_windows: Whether a followed face keeps its window when it is detected again: right
-            for networks whose landmarks place it better than the detector does.
+            for networks whose landmarks place it better than the detector does. Otherwise only
+            the detector tells that a face is there.
     """
 
-    def __init__(self, keep_windows: bool = True) -> None:
+    def __init__(self, options: TrackingOptions | None = None, keep_windows: bool = True) -> None:
+        self.options = options or TrackingOptions()
         self._keep_windows = keep_windows
-        self._active: list[Track] = []
+        self._tracks: list[Track] = []
+        self._stamp = 0.0
         self._started = 0
+        self._first = ''
 
     @property
-    def active(self) -> tuple[Track, ...]:
-        """The followed faces, oldest first."""
-        return tuple(self._active)
+    def visible(self) -> tuple[Track, ...]:
+        """The faces in sight, confirmed or not, oldest first."""
+        return tuple(track for track in self._tracks if not track.hidden)
+
+    @property
+    def confirmed(self) -> tuple[Track, ...]:
+        """The faces in sight that were seen often enough to be reported, oldest first."""
+        return tuple(track for track in self.visible if self._is_confirmed(track))
+
+    @property
+    def hidden(self) -> tuple[Track, ...]:
+        """The faces out of sight that may come back, oldest first."""
+        return tuple(track for track in self._tracks if track.hidden)
 
     def clear(self) -> None:
         """Forget all faces, for example when time jumps back."""
-        self._active = []
+        self._tracks = []
 
-    def match(self, detections: Sequence[Detection], limit: int) -> list[str]:
+    def advance(self, stamp: float) -> None:
+        """Let time pass until an image: faces out of sight age and are given up in the end."""
+        self._stamp = stamp
+        stale = {t.id for t in self._tracks if stamp - t.motion.stamp > _STALE}
+        self._lose(stale)
+        retained = [t for t in self.hidden if stamp - t.motion.stamp <= self.options.retain]
+        forgotten = {t.id for t in self.hidden} - {t.id for t in retained[-_MOST_HIDDEN:]}
+        self._tracks = [track for track in self._tracks if track.id not in forgotten]
+
+    def match(self, detections: Sequence[Detection], shape: tuple[int, ...]) -> list[str]:
         """Bring the faces up to date with what a detector found.
 
         Args:
-            detections: What it found, the preferred faces first.
-            limit: Most faces to follow; the followed ones come first.
+            detections: What it found.
+            shape: Height and width of the image, px; more may follow.
 
         Returns:
-            The ids of the faces that are new.
+            The ids of faces that are new or back: their windows are the detector's.
         """
-        overlap = iou([t.box for t in self._active], [d.box for d in detections])
-        pairs = zip(*linear_sum_assignment(-overlap), strict=True)
-        same = {int(t): int(d) for t, d in pairs if overlap[t, d] > _SAME_FACE_IOU}
-        seen = [
-            self._seen(track, detections[same[index]]) if index in same else self._missed(track)
-            for index, track in enumerate(self._active)
+        pairs = assign(self._tracks, detections, self._stamp)
+        found = {self._tracks[t].id: detections[d] for t, d in pairs.items()}
+        back = [t.id for t in self._tracks if t.hidden and t.id in found]
+        self._tracks = [
+            self._detected(t, found[t.id]) if t.id in found else replace(t, misses=t.misses + 1)
+            for t in self._tracks
         ]
-        self._active = [track for track in seen if track.misses <= _MISSES_ALLOWED]
-        unknown = [d for index, d in enumerate(detections) if index not in same.values()]
-        started = [self._start(d) for d in unknown[: max(limit - len(self._active), 0)]]
-        self._active += started
+        self._lose({t.id for t in self._tracks if self._is_undetected(t)})
+        unknown = [d for index, d in enumerate(detections) if index not in pairs.values()]
+        return back + self._admit(unknown, shape)
+
+    def place(self, moved: Track) -> None:
+        """Replace the track of the same id, before :meth:`follow` tells that it was seen."""
+        self._tracks = [moved if track.id == moved.id else track for track in self._tracks]
+
+    def follow(self, seen: Sequence[Track]) -> None:
+        """Take over where the visible faces are now; those not named are out of sight."""
+        now = {track.id: track for track in self._owners(seen)}
+        self._lose({t.id for t in self.visible} - now.keys())
+        self._tracks = [self._seen(now[t.id]) if t.id in now else t for t in self._tracks]
+
+    def ranked(self, shape: tuple[int, ...]) -> list[Track]:
+        """Return the confirmed faces in sight, the preferred first.
+
+        The first one stays so until another is clearly preferred: of two people at about the same
+        distance a robot looks at one, not in turns at both.
+
+        Args:
+            shape: Height and width of the image, px; more may follow.
+        """
+
+        def worth(track: Track) -> float:
+            loyalty = _LOYALTY if track.id == self._first else 1.0
+            return loyalty * self._preference(track.window, shape)
+
+        order = sorted(self.confirmed, key=worth, reverse=True)
+        self._first = order[0].id if order else ''
+        return order
+
+    def _admit(self, unknown: Sequence[Detection], shape: tuple[int, ...]) -> list[str]:
+        """Start to follow new faces as far as the cap allows; return their ids."""
+        visible = self.visible
+        wanted = [_LOYALTY * self._preference(track.window, shape) for track in visible]
+        wanted += [self._preference(detection.window, shape) for detection in unknown]
+        # Stable: of equals the older.
+        chosen = set(np.argsort(-np.array(wanted), kind='stable')[: self.options.max_faces])
+        outdone = {t.id for index, t in enumerate(visible) if index not in chosen}
+        self._tracks = [track for track in self._tracks if track.id not in outdone]
+        taken = [d for index, d in enumerate(unknown, len(visible)) if index in chosen]
+        started = [self._start(detection) for detection in taken]
+        self._tracks += started
         return [track.id for track in started]
 
-    def update(self, tracks: Sequence[Track]) -> None:
-        """Take over where the faces are now; faces not named, and duplicates, are forgotten."""
-        overlap = iou([t.box for t in tracks], [t.box for t in tracks])
-        self._active = [
-            track
-            for index, track in enumerate(tracks)
-            if not (overlap[index, :index] > _DUPLICATE_IOU).any()
+    def _preference(self, window: CropWindow, shape: tuple[int, ...]) -> float:
+        """Return how much a face in this window of an image is preferred, > 0, more is better."""
+        size = np.array(shape[1::-1], np.float64)
+        place = _center(window) / size
+        if self.options.prefer == 'size':
+            return window.side
+        if self.options.prefer == 'centre':
+            away = float(np.linalg.norm((place - 0.5) * size) / np.linalg.norm(size))
+            return 1.0 / max(away, _ABOUT_CENTRED)
+        low = np.array(self.options.region[:2])
+        inside = ((low <= place) & (place <= low + self.options.region[2:])).all()
+        return window.side * (1.0 if inside else _OUTSIDE)
+
+    def _lose(self, ids: set[str]) -> None:
+        """Put faces out of sight; those that were never confirmed are forgotten."""
+        self._tracks = [
+            replace(track, hidden=True) if track.id in ids else track
+            for track in self._tracks
+            if track.id not in ids or self._is_confirmed(track)
         ]
 
-    def _seen(self, track: Track, detection: Detection) -> Track:
-        window = track.window if self._keep_windows else detection.window
-        box = track.box if self._keep_windows else detection.box
-        return replace(track, box=box, window=window, confidence=detection.confidence, misses=0)
+    def _owners(self, seen: Sequence[Track]) -> list[Track]:
+        """Return the tracks without those that ran onto the face of another.
 
-    def _missed(self, track: Track) -> Track:
-        return replace(track, misses=track.misses + 1)
+        A face belongs to the track that expected it there; then to the older one.
+        """
+        ranked = sorted(seen, key=lambda t: (not self._is_confirmed(t), self._surprise(t)))
+        overlap = iou([t.box for t in ranked], [t.box for t in ranked])
+        kept: list[int] = []
+        for index in range(len(ranked)):
+            if not (overlap[index, kept] > _DUPLICATE_IOU).any():
+                kept.append(index)
+        return [ranked[index] for index in kept]
+
+    def _surprise(self, track: Track) -> float:
+        """Return how far a window is from where it was expected, in sides; the usual is 0."""
+        jump = np.linalg.norm(_center(track.window) - track.motion.at(self._stamp))
+        return max(float(jump) / track.window.side - _USUAL_JUMP, 0.0)
+
+    def _is_confirmed(self, track: Track) -> bool:
+        return track.hits >= self.options.confirm_hits
+
+    def _is_undetected(self, track: Track) -> bool:
+        """Whether the detector's misses mean that the face is gone."""
+        if not self._keep_windows:
+            return track.misses > 0
+        unseen = self._stamp - track.detected
+        return track.misses > _UNDETECTED_LOOKS and unseen > _UNDETECTED_SECONDS
+
+    def _is_crowded(self, track: Track) -> bool:
+        places = [t.motion.at(self._stamp) for t in self._tracks if t.id != track.id]
+        nearest = min((np.linalg.norm(p - _center(track.window)) for p in places), default=np.inf)
+        return bool(nearest < _CROWDED * track.window.side)
+
+    def _detected(self, track: Track, detection: Detection) -> Track:
+        track = replace(track, confidence=detection.confidence, detected=self._stamp, misses=0)
+        if self._keep_windows and not track.hidden:
+            return track
+        return replace(track, box=detection.box, window=detection.window, hidden=False)
+
+    def _seen(self, track: Track) -> Track:
+        motion = track.motion.moved(_center(track.window), self._stamp, self._is_crowded(track))
+        return replace(track, motion=motion, hits=track.hits + 1)
 
     def _start(self, detection: Detection) -> Track:
         self._started += 1
-        return Track(f'f{self._started}', detection.box, detection.window, detection.confidence)
+        return Track(
+            id=f'f{self._started}',
+            box=detection.box,
+            window=detection.window,
+            confidence=detection.confidence,
+            motion=Motion(_center(detection.window), self._stamp, np.zeros(2)),
+            detected=self._stamp,
+        )
+
+
+def assign(
+    tracks: Sequence[Track], detections: Sequence[Detection], stamp: float
+) -> dict[int, int]:
+    """Pair tracks with detections so that the sum of their costs is least (Hungarian method).
+
+    Pairs beyond the gate, in distance from the expected place or in size, are never made.
+
+    Args:
+        tracks: The followed faces.
+        detections: What the detector found.
+        stamp: When, s.
+
+    Returns:
+        Index of the detection by index of the track.
+    """
+    if not tracks or not detections:
+        return {}
+    cost = np.array([[_cost(t, d, stamp) for d in detections] for t in tracks])
+    rows, columns = linear_sum_assignment(cost)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return {t: d for t, d in pairs if cost[t, d] < _FORBIDDEN}
 
 
 def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
@@ -116,3 +351,21 @@ def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     common = np.clip(high - low, 0, None).prod(axis=-1)
     union = a[..., 2:].prod(axis=-1) + b[..., 2:].prod(axis=-1) - common
     return common / np.maximum(union, 1e-9)
+
+
+def _cost(track: Track, detection: Detection, stamp: float) -> float:
+    """Return 0..3 within the gate, `_FORBIDDEN` beyond.
+
+    Of two tracks that are equally near the one seen last wins: the other one's face is behind it.
+    """
+    unseen = stamp - track.motion.stamp
+    reach = min(_REACH + _REACH_PER_SECOND * unseen, _LONGEST_REACH)
+    side = np.sqrt(track.window.side * detection.window.side)
+    jump = np.linalg.norm(_center(detection.window) - track.motion.at(stamp)) / (reach * side)
+    growth = abs(np.log(detection.window.side / track.window.side)) / np.log(_SIZE_FACTOR)
+    doubt = min(unseen / _DOUBTED_AFTER, 1.0)
+    return float(jump**2 + growth**2 + doubt) if max(jump, growth) < 1.0 else _FORBIDDEN
+
+
+def _center(window: CropWindow) -> NDArray[np.float64]:
+    return np.array([window.center_x, window.center_y])

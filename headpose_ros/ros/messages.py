@@ -16,7 +16,7 @@ from headpose_ros import msg
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.rotations import quaternion_from_matrix
 from headpose_ros.perception.faces import Face
-from headpose_ros.perception.metric import lift, locate, position_covariance
+from headpose_ros.perception.metric import lift, position_covariance
 
 _UNKNOWN = -1.0
 
@@ -37,14 +37,11 @@ class LocatedFace:
 
 
 def located(face: Face, camera: CameraModel | None) -> LocatedFace:
-    """Find the place of a face; it stays unknown without a calibration or landmarks."""
-    if camera is None or not len(face.landmarks):
+    """Lift the landmarks of a face that has a place in the frame of this camera."""
+    if camera is None or face.position is None:
         return LocatedFace(face, None, None)
-    position = locate(face.landmarks, face.rotation, camera)
-    if position is None:
-        return LocatedFace(face, None, None)
-    points = lift(face.landmarks, face.rotation, position, camera)
-    return LocatedFace(face, position, points)
+    points = lift(face.landmarks, face.rotation, face.position, camera)
+    return LocatedFace(face, face.position, points)
 
 
 def faces_message(header: Any, size: tuple[int, int], faces: list[LocatedFace]) -> msg.Faces:
@@ -75,11 +72,8 @@ def pose_message(face: LocatedFace) -> Pose:
 
 
 def main_face_message(header: Any, faces: list[LocatedFace]) -> PoseStamped | None:
-    """Return the pose of the largest face, for consumers that want one standard message."""
-    if not faces:
-        return None
-    main = max(faces, key=lambda located: located.face.box[2:].prod())
-    return PoseStamped(header=header, pose=pose_message(main))
+    """Return the pose of the first face, for consumers that want one standard message."""
+    return PoseStamped(header=header, pose=pose_message(faces[0])) if faces else None
 
 
 def face_from_message(message: msg.Face) -> Face:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from headpose_ros.geometry.landmarks import bounding_box
+from headpose_ros.geometry.rotations import toward
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -142,10 +143,3 @@ def framed(camera: Camera, landmarks: Array, margin: float, shift: Array) -> Cam
     corner = (box[:2] + box[2:] / 2) * focal - camera.size * (0.5 + np.asarray(shift))
     K = np.array([[focal, 0.0, -corner[0] - 0.5], [0.0, focal, -corner[1] - 0.5], [0.0, 0.0, 1.0]])
     return Camera(K, camera.size, camera.rotation, camera.translation)
-
-
-def toward(sight: Array) -> Array:
-    """Return the smallest rotation (3, 3) that turns the optical axis to a unit direction (3,)."""
-    axis = np.cross([0.0, 0.0, 1.0], sight)
-    skew = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1.0 + sight[2])

@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from headpose_ros.geometry.landmarks import bounding_box
+from headpose_ros.geometry.rotations import toward
 from numpy.typing import NDArray
 
-from headpose_training.synthesis.camera import Camera, depth_from_buffer, toward
+from headpose_training.synthesis.camera import Camera, depth_from_buffer
 from headpose_training.synthesis.scene import Scene
 
 Array = NDArray[np.float64]

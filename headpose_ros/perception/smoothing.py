@@ -1,0 +1,196 @@
+"""Steady poses: a Kalman filter on rotations and positions that works from stamps.
+
+An error-state filter with a velocity that fades. All three axes of a rotation share one noise, so
+the covariance of the six error states is `kron(P, I)` with P (2, 2): the filter costs a few
+scalars, and turning the camera or the face frame turns its output likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from headpose_ros.perception.faces import Pose, Twist
+
+Array = NDArray[np.float64]
+Value = TypeVar('Value')
+
+#: After a longer silence than this, s, an old velocity says nothing: the filter starts anew.
+_LONGEST_GAP = 0.5
+#: So many measurements in a row that do not fit are no outliers: the head is there now.
+_OUTLIERS_BELIEVED = 3
+#: An outlier is farther than this from what is expected, rad and as a share of the distance, ...
+_OUTLIER_ANGLE, _OUTLIER_DISTANCE = 0.5, 0.25
+#: ... and this many standard deviations.
+_OUTLIER_SIGMAS = 5.0
+#: Heads do not go on turning: a velocity fades in about this time, s.
+_FADING = 1.0
+#: Errors that point the same way for about this time, s, mean that the head moves otherwise than
+#: expected; the filter then follows faster, by at most this factor.
+_ERROR_MEMORY, _MOST_EAGER = 0.15, 30.0
+
+
+@dataclass(frozen=True)
+class SmoothingOptions:
+    """How poses are smoothed.
+
+    Attributes:
+        enabled: Whether they are.
+        rotation_noise: Standard deviation of a measured rotation about each axis, rad.
+        rotation_agility: How far the angular velocity of a calm head wanders in a second, rad/s.
+        position_noise: Standard deviation of a measured position as a share of its distance.
+        position_agility: How far the velocity of a calm head wanders in a second, m/s.
+    """
+
+    enabled: bool = True
+    rotation_noise: float = 0.026
+    rotation_agility: float = 0.25
+    position_noise: float = 0.01
+    position_agility: float = 0.05
+
+
+class PoseFilter:
+    """Smooths the poses of one face.
+
+    Args:
+        options: Noise of the measurements and agility of the head.
+    """
+
+    def __init__(self, options: SmoothingOptions | None = None) -> None:
+        self._options = options or SmoothingOptions()
+        self._rotation = _Filter(_angle, _turned, self._options.rotation_agility)
+        self._position = _Filter(_difference, _moved, self._options.position_agility)
+
+    def update(self, stamp: float, pose: Pose) -> tuple[Pose, Twist]:
+        """Take in a measured pose and return the smoothed one.
+
+        Args:
+            stamp: Time of the measurement in seconds. Not after the last one, or long after it:
+                the filter starts anew.
+            pose: Measured in the optical frame; its position may be missing.
+
+        Returns:
+            The pose, whose position is missing where the measured one is, and how fast it changes.
+        """
+        measured, noise = Rotation.from_matrix(pose.rotation), self._options.rotation_noise
+        rotation = self._rotation.update(stamp, measured, noise, _OUTLIER_ANGLE).as_matrix()
+        if pose.position is None:
+            self._position.reset()
+            return Pose(rotation, None), Twist(self._rotation.rate, None)
+        distance = float(np.linalg.norm(pose.position))
+        noise, gate = self._options.position_noise * distance, _OUTLIER_DISTANCE * distance
+        position = self._position.update(stamp, pose.position, noise, gate)
+        return Pose(rotation, position), Twist(self._rotation.rate, self._position.rate)
+
+
+class _Filter(Generic[Value]):
+    """A Kalman filter of a value and its velocity, with one noise for all axes.
+
+    Args:
+        minus: The (3,) change from the second value to the first.
+        plus: The value after a (3,) change.
+        agility: Standard deviation of the velocity's change in one second.
+    """
+
+    def __init__(
+        self,
+        minus: Callable[[Value, Value], Array],
+        plus: Callable[[Value, Array], Value],
+        agility: float,
+    ) -> None:
+        self._minus, self._plus, self._agility = minus, plus, agility
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all measurements."""
+        self._stamp = -np.inf
+        self._outliers = 0
+        self._error, self._error_variance = np.zeros(3), 0.0
+        self.rate: Array = np.zeros(3)
+
+    def update(self, stamp: float, measured: Value, noise: float, gate: float) -> Value:
+        """Return the value after a measurement.
+
+        Args:
+            stamp: s.
+            measured: The value.
+            noise: Its standard deviation on each axis.
+            gate: No outlier is nearer to the expected value than this.
+        """
+        dt = stamp - self._stamp
+        # Without time between images nothing tells how far a head may have moved.
+        if not 0.0 < dt <= _LONGEST_GAP:
+            return self._start(stamp, measured, noise)
+        self._predict(dt)
+        self._stamp = stamp
+        error = self._minus(measured, self._value)
+        variance = float(self._P[0, 0]) + noise**2
+        if np.linalg.norm(error) > max(gate, _OUTLIER_SIGMAS * np.sqrt(variance)):
+            self._outliers += 1
+            believed = self._outliers >= _OUTLIERS_BELIEVED
+            return self._start(stamp, measured, noise) if believed else self._value
+        self._outliers = 0
+        self._note(error, variance, dt)
+        return self._correct(error, variance)
+
+    def _start(self, stamp: float, measured: Value, noise: float) -> Value:
+        self.reset()
+        self._stamp, self._value = stamp, measured
+        # The head may already move.
+        self._P = np.diag([noise**2, (_MOST_EAGER * self._agility) ** 2])
+        return measured
+
+    def _predict(self, dt: float) -> None:
+        """Go on at the fading velocity; a wandering velocity widens the covariance."""
+        fade = float(np.exp(-dt / _FADING))
+        reach = _FADING * (1.0 - fade)
+        step = np.array([[1.0, reach], [0.0, fade]])
+        wander = np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+        self._P = step @ self._P @ step.T + (self._eagerness() * self._agility) ** 2 * wander
+        self._value = self._plus(self._value, reach * self.rate)
+        self.rate = fade * self.rate
+
+    def _eagerness(self) -> float:
+        """Return how many times more agile the head seems, 1 or more.
+
+        The mean error of a head that moves as expected is as small as chance has it.
+        """
+        if not self._error_variance:
+            return 1.0
+        return float(np.clip(self._error @ self._error / self._error_variance, 1.0, _MOST_EAGER))
+
+    def _note(self, error: Array, variance: float, dt: float) -> None:
+        """Update the mean error (3,), and what its square would be by chance."""
+        share = 1.0 - float(np.exp(-dt / _ERROR_MEMORY))
+        self._error = self._error + share * (error - self._error)
+        self._error_variance = (1 - share) ** 2 * self._error_variance + share**2 * 3 * variance
+
+    def _correct(self, error: Array, variance: float) -> Value:
+        gain = self._P[:, 0] / variance
+        self._P = self._P - np.outer(gain, self._P[0])
+        self._value = self._plus(self._value, gain[0] * error)
+        self.rate = self.rate + gain[1] * error
+        return self._value
+
+
+def _angle(rotation: Rotation, reference: Rotation) -> Array:
+    """Return the rotation vector (3,), in the optical frame, from a reference to a rotation."""
+    return (rotation * reference.inv()).as_rotvec()
+
+
+def _turned(rotation: Rotation, change: Array) -> Rotation:
+    # Quaternions inside, which are normalised each time: rounding does not add up.
+    return Rotation.from_rotvec(change) * rotation
+
+
+def _difference(position: Array, reference: Array) -> Array:
+    return position - reference
+
+
+def _moved(position: Array, change: Array) -> Array:
+    return position + change
