@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from headpose_ros.geometry.crop import CropWindow
@@ -18,7 +19,7 @@ from headpose_training.data.augment import (
 from headpose_training.data.drawn_faces import project
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
 from headpose_training.data.formats import read_faces
-from headpose_training.data.module import FaceCrops
+from headpose_training.data.module import FaceCrops, FaceData
 from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.errors import TrainingError
 
@@ -199,3 +200,17 @@ def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_mode
         FaceCrops([f], MODELS['mnn_lite'], head=head)[0]['visible'] for f in (profile, annotated)
     )
     assert told.sum() > guessed.sum() + 10
+
+
+@pytest.mark.timeout(60)
+def test_loader_processes_start_after_opencv_used_its_threads(real_faces):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 5)
+    data = FaceData(real_faces, batch_size=4, workers=1)
+    data.train_crops = FaceCrops(
+        read_faces('real_faces', real_faces, TRAIN_SETS), MODELS['mnn_lite']
+    )
+    batch = next(iter(data.train_dataloader()))
+    cv2.setNumThreads(threads)
+    assert batch['image'].shape == (4, 3, 128, 128)

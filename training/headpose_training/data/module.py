@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 import numpy as np
 import torch
@@ -209,6 +210,9 @@ class FaceData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return shuffled augmented crops."""
+        # OpenCV's own pool in every worker would fight the network for the cores. Not in the
+        # workers: a forked process that stops the pool it inherited waits for ever.
+        cv2.setNumThreads(1)
         return DataLoader(
             self.train_crops,
             self.batch_size,
@@ -216,7 +220,6 @@ class FaceData(lightning.LightningDataModule):
             drop_last=len(self.train_crops) >= self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            worker_init_fn=_one_thread,
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -229,10 +232,3 @@ def with_depth(face: LabelledFace, head: FaceModel) -> LabelledFace:
     if face.depth is not None or face.landmarks is None or face.rotation is None:
         return face
     return replace(face, depth=head.depth_of(face.landmarks, face.rotation))
-
-
-def _one_thread(worker: int) -> None:
-    # OpenCV's own pool in every worker would fight the network for the cores.
-    import cv2
-
-    cv2.setNumThreads(1)
