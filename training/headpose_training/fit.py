@@ -7,10 +7,11 @@ import warnings
 from pathlib import Path
 
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from headpose_training.averaging import WarmAveraging
 from headpose_training.checkpoints import CHECKPOINT
 from headpose_training.data.module import FaceData
 from headpose_training.errors import TrainingError
@@ -33,13 +34,11 @@ class HeadposeCLI(LightningCLI):
         parser.add_argument(
             '--out', type=Path, default=Path('runs/run'), help='folder of logs and checkpoints'
         )
-        parser.add_lightning_class_args(EMAWeightAveraging, 'averaging')
+        parser.add_lightning_class_args(WarmAveraging, 'averaging')
         parser.add_lightning_class_args(ModelCheckpoint, 'checkpoint')
         parser.add_lightning_class_args(RichProgressBar, 'progress')
         parser.set_defaults(
             {
-                'averaging.decay': 0.998,
-                'averaging.use_buffers': True,
                 'checkpoint.filename': Path(CHECKPOINT).stem,
                 'checkpoint.enable_version_counter': False,
             }
