@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from headpose_training.data.drawn_faces import write_head_model, write_real_faces
+
+# Networks this small gain little from threads, and lose much on a machine that does other things.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='session')
