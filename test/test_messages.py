@@ -85,12 +85,13 @@ def test_the_region_is_clipped_to_the_image():
 
 
 def test_a_face_survives_the_message():
-    original = face()
+    original = replace(face(), openness=np.array([0.25, 1.0, np.nan]))
     message = faces_message(HEADER, SIZE, [located(original, CAMERA)]).faces[0]
     back = face_from_message(message)
     assert (back.id, back.confidence) == ('f1', pytest.approx(0.8))
     assert back.rotation == pytest.approx(original.rotation)
     assert back.landmarks == pytest.approx(original.landmarks, abs=1e-4)
+    assert back.openness == pytest.approx(original.openness, nan_ok=True)
 
 
 def test_the_main_face_is_the_first():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,9 @@ class Face:
         confidence: Detector's score 0..1 of the last detection of this face.
         position: float64 (3,) metres, the sellion in the optical frame, smoothed in videos; None
             without a calibrated camera or landmarks.
+        openness: float64 (3,) of the person's right eye, left eye and mouth; NaN where unknown. An
+            eye: gap of the lids over that of the relaxed open eye, 0..1. The mouth: gap of the
+            inner lips over the distance of the mouth's corners.
         raw: The pose from this image alone; None where nothing was smoothed.
         twist: How fast the pose changes; None where nothing was smoothed.
     """
@@ -67,6 +70,7 @@ class Face:
     landmark_confidence: NDArray[np.float64]
     confidence: float
     position: NDArray[np.float64] | None = None
+    openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
     raw: Pose | None = None
     twist: Twist | None = None
 

@@ -88,17 +88,24 @@ def face_from_message(message: msg.Face) -> Face:
         visibility=np.array(landmarks.visibility, np.float64),
         landmark_confidence=np.array(landmarks.confidence, np.float64),
         confidence=message.confidence,
+        openness=np.array(
+            [message.right_eye_openness, message.left_eye_openness, message.mouth_openness]
+        ),
     )
 
 
 def _face_message(located: LocatedFace, size: tuple[int, int]) -> msg.Face:
     face = located.face
+    right_eye, left_eye, mouth = face.openness.tolist()
     return msg.Face(
         id=face.id,
         roi=_roi(face.box, size),
         confidence=face.confidence,
         head_pose=_head_pose_message(located),
         landmarks=_landmarks_message(located),
+        right_eye_openness=right_eye,
+        left_eye_openness=left_eye,
+        mouth_openness=mouth,
     )
 
 
