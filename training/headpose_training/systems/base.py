@@ -99,7 +99,10 @@ class System(lightning.LightningModule):
         self.spec = replace(
             line, input_size=input_size or line.input_size, margin=margin or line.margin
         )
-        self.network: nn.Module = self.spec.build(**self.options)
+        # Channels last: depthwise convolutions on a CPU train a quarter faster, GPUs like it too.
+        self.network: nn.Module = self.spec.build(**self.options).to(
+            memory_format=torch.channels_last
+        )
         self.optimization = optimization
         self._phase_names = [*(phases or {}), last_phase]
         self._phase_ends = list(itertools.accumulate((phases or {}).values()))
