@@ -6,7 +6,7 @@ enlarging, direct regression against a pose solved from predicted landmarks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,23 +171,33 @@ def _write_picture(path: Path, rows: Sequence[Row], guess: float) -> None:
     if with_landmarks:
         panels.append(('nme', 'NME, outer eyes (%)', with_landmarks))
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(5.4 * len(panels), 3.8), layout='constrained', squeeze=False
+        1, len(panels), figsize=(5.4 * len(panels), 4.6), layout='constrained', squeeze=False
     )
+    colors = {name: f'C{i}' for i, name in enumerate(dict.fromkeys(r['weights'] for r in rows))}
     axes[0, 0].axhline(guess, color='gray', ls=':', label='mean pose')
     for axis, (key, label, chosen) in zip(axes[0], panels, strict=True):
-        _draw(axis, chosen, key)
+        _draw(axis, chosen, key, colors)
         axis.set(xlabel='resolution lost by a factor of', ylabel=label, ylim=(0, None))
         axis.set_xticks(FACTORS)
         axis.grid(alpha=0.4)
-        axis.legend()
+    lines, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc='outside lower center', ncols=2)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def _draw(axis: Axes, rows: Sequence[Row], key: str) -> None:
-    for line in dict.fromkeys((row['weights'], row['method']) for row in rows):
-        chosen = [row for row in rows if (row['weights'], row['method']) == line]
+def _draw(axis: Axes, rows: Sequence[Row], key: str, colors: Mapping[str, str]) -> None:
+    """Draw a line for each network and method: a colour for the network, a dash for the method."""
+    for weights, method in dict.fromkeys((row['weights'], row['method']) for row in rows):
+        chosen = [row for row in rows if (row['weights'], row['method']) == (weights, method)]
         values, bars = with_bars([row[key] for row in chosen])
-        label = f'{line[0]} ({chosen[0]["pixels"]} px), {line[1]}'
-        factors = [row['factor'] for row in chosen]
-        axis.errorbar(factors, values, bars, fmt='o-', ms=4, capsize=3, label=label)
+        axis.errorbar(
+            [row['factor'] for row in chosen],
+            values,
+            bars,
+            fmt='o-' if method == _DIRECT else 's--',
+            color=colors[weights],
+            ms=4,
+            capsize=3,
+            label=f'{weights} ({chosen[0]["pixels"]} px), {method}',
+        )
