@@ -9,30 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
-from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
-from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
-from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import limit_cpu_threads
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
 from headpose_ros.ros import qos
 from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.images import decode
-from headpose_ros.ros.markers import FaceMarkers
-from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.newest import NewestSlot
+from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
 from headpose_ros.ros.statistics import NodeStatistics
-from headpose_ros.ros.tf import FaceFrames
 
 _WARNING_PERIOD = 5.0
 _SILENCE_PERIOD = 5.0
@@ -194,17 +188,13 @@ class PoseNode(LifecycleNode):
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
         self._log_model(self._analyzer)
-        self._faces = self.create_publisher(Faces, 'faces', qos.reliable())
-        self._main = self.create_publisher(PoseStamped, 'head_pose', qos.reliable())
-        self._markers = self.create_publisher(MarkerArray, 'markers', qos.reliable())
-        self._frames = FaceFrames(self)
+        self._outputs = FaceOutputs(self, output_options(config))
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker, then listen to the camera."""
         self._camera: CameraModel | None = None
         self._camera_said = ''
-        self._marker_maker = FaceMarkers()
         self._slot: NewestSlot[Image] = NewestSlot()
         self._worker = threading.Thread(target=self._work, args=(self._slot,), daemon=True)
         self._worker.start()
@@ -265,9 +255,7 @@ class PoseNode(LifecycleNode):
         if self._analyzer is None:
             return
         self._analyzer = None
-        for publisher in (self._faces, self._main, self._markers):
-            self.destroy_publisher(publisher)
-        self._frames.destroy()
+        self._outputs.destroy()
 
     def _apply(self, config: PoseConfig) -> None:
         """Take over parameters that were changed."""
@@ -275,6 +263,7 @@ class PoseNode(LifecycleNode):
         self._config = config
         if self._analyzer is not None:
             self._analyzer.configure(tracking, smoothing)
+            self._outputs.options = output_options(config)
 
     def _log_model(self, analyzer: Analyzer) -> None:
         network = analyzer.network
@@ -347,7 +336,9 @@ class PoseNode(LifecycleNode):
         camera = self._camera
         faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9, camera)
         analysed = time.perf_counter()
-        self._publish(image, faces, camera)
+        self._outputs.publish(image.header, (image.width, image.height), faces, camera)
+        self.statistics.frames_out += 1
+        self.statistics.faces += len(faces)
         age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
         self.statistics.note(
             age=age,
@@ -356,20 +347,6 @@ class PoseNode(LifecycleNode):
             infer=analyzer.times.infer,
             publish=1e3 * (time.perf_counter() - analysed),
         )
-
-    def _publish(self, image: Image, faces: list[Face], camera: CameraModel | None) -> None:
-        placed = [located(face, camera) for face in faces]
-        header = image.header
-        self._faces.publish(faces_message(header, (image.width, image.height), placed))
-        main = main_face_message(header, placed)
-        if main is not None:
-            self._main.publish(main)
-        if self._config.publish_tf:
-            self._frames.publish(header, placed)
-        if self._config.publish_markers:
-            self._markers.publish(self._marker_maker.message(header, placed))
-        self.statistics.frames_out += 1
-        self.statistics.faces += len(faces)
 
     def _warn(self, kind: str, text: str) -> None:
         """Log a warning, each kind at most once in a while."""
@@ -408,6 +385,11 @@ def smoothing_options(config: PoseConfig) -> SmoothingOptions:
         position_noise=config.position_noise,
         position_agility=config.position_agility,
     )
+
+
+def output_options(config: PoseConfig) -> OutputOptions:
+    """Return what the node publishes."""
+    return OutputOptions(tf=config.publish_tf, markers=config.publish_markers)
 
 
 def main(args: Sequence[str] | None = None) -> int:
