@@ -203,6 +203,7 @@ class PoseNode(LifecycleNode):
         self._worker: threading.Thread | None = None
         super().__init__('pose', **options)
         self.statistics = NodeStatistics()
+        self._loggers: dict[str, Any] = {}
         self._config = declare(self, PoseConfig)
         follow(self, self._config, self._apply)
         if self._config.autostart:
@@ -409,7 +410,7 @@ class PoseNode(LifecycleNode):
         """Return the depth that came with an image; without it faces have their assumed size."""
         topic, so = self._depths.topic_name, 'distances rest on the size of faces'
         if depth is None:
-            self._warn('depth', f'{topic}: nothing for the time of the colour image; {so}')
+            self._warn('no_depth', f'{topic}: nothing for the time of the colour image; {so}')
             return None
         try:
             return decode_depth(depth, size)
@@ -419,8 +420,10 @@ class PoseNode(LifecycleNode):
 
     def _warn(self, kind: str, text: str) -> None:
         """Log a warning, each kind at most once in a while."""
-        logger = self.get_logger().get_child(kind)
-        logger.warning(text, throttle_duration_sec=_WARNING_PERIOD)
+        if kind not in self._loggers:
+            # Kept, since a logger remembers what it throttles.
+            self._loggers[kind] = self.get_logger().get_child(kind)
+        self._loggers[kind].warning(text, throttle_duration_sec=_WARNING_PERIOD)
 
 
 def tracking_options(config: PoseConfig) -> TrackingOptions:

@@ -73,6 +73,8 @@ class FaceOutputs:
         self._transforms = listen(node) if options.output_frame else None
         self._marker_maker = FaceMarkers()
         self._complaint = ''
+        # Kept: a logger remembers what it throttles.
+        self._log = node.get_logger().get_child('transform')
 
     def publish(
         self,
@@ -142,8 +144,7 @@ class FaceOutputs:
     def _complain(self, problem: TransformProblem) -> None:
         """Log what is missing once; a transform that is merely late now and then, seldom."""
         if problem.is_late:
-            logger = self._node.get_logger().get_child('transform')
-            logger.warning(f'{problem}; poses dropped', throttle_duration_sec=_WARNING_PERIOD)
+            self._log.warning(f'{problem}; poses dropped', throttle_duration_sec=_WARNING_PERIOD)
         elif problem.cause != self._complaint:
             self._complaint = problem.cause
-            self._node.get_logger().warning(f'{problem}; no poses are published')
+            self._log.warning(f'{problem}; no poses are published')
