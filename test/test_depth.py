@@ -40,7 +40,7 @@ def triangles():
     return nearest.argmin(axis=2)[nearest.min(axis=2).max(axis=1) < 1.0]
 
 
-def scene(size=1.0, angles=(0.1, 0.3, -0.1), place=(0.1, -0.05, 0.8), noise=0.0, seed=0):
+def scene(size=1.0, angles=(0.1, 0.3, -0.1), place=(0.1, -0.05, 0.8), noise=0.0, seed=0, shape=0.0):
     """Return (H, W) metres of depth, (68, 2) px of landmarks, and the rotation of a head.
 
     Args:
@@ -49,14 +49,16 @@ def scene(size=1.0, angles=(0.1, 0.3, -0.1), place=(0.1, -0.05, 0.8), noise=0.0,
         place: Of the sellion, metres.
         noise: Standard deviation of the depth over its square (a stereo camera's), 1/m.
         seed: Of the noise.
+        shape: Standard deviation of each landmark from its place on the mean head, metres.
     """
     rotation = face_from_aligned(matrix_from_aflw(angles))
-    points = size * mean_face() @ rotation.T + np.array(place)
+    rng = np.random.default_rng(seed)
+    own = size * (mean_face() + shape * rng.standard_normal((68, 3)))
+    points = own @ rotation.T + np.array(place)
     pixels = points[:, :2] / points[:, 2:] * 620.0 + [319.5, 239.5]
     depth = np.full((HEIGHT, WIDTH), WALL)
     for corners in triangles():
         _paint(depth, pixels[corners], points[corners, 2])
-    rng = np.random.default_rng(seed)
     depth += noise * depth**2 * rng.standard_normal(depth.shape)
     return depth, pixels, rotation
 
@@ -116,6 +118,26 @@ def test_with_depth_the_distance_is_within_two_percent(camera, size, angles, pla
     assert face.interpupillary_distance == pytest.approx(size * 0.063, rel=0.02)
     error, direction = face.position - place, np.array(place) / np.linalg.norm(place)
     assert abs(error @ direction) < 3 * np.sqrt(direction @ face.covariance[:3, :3] @ direction)
+
+
+def test_how_exact_distances_are():
+    rng, errors = np.random.default_rng(0), []
+    for number in range(40):
+        angles = rng.uniform(-0.6, 0.6, 3)
+        place = rng.uniform([-0.15, -0.1, 0.5], [0.15, 0.1, 1.5])
+        size = rng.normal(1.0, 0.057)
+        depth, pixels, rotation = scene(size, angles, place, noise=0.005, seed=number, shape=0.003)
+        noise = 0.01 * np.ptp(pixels, axis=0).max()
+        face = seen(pixels + rng.normal(0, noise, pixels.shape), rotation, place, size)
+        with_depth = FaceSizes().apply(face, millimetres(depth))
+        without = FaceSizes(INTERPUPILLARY_DISTANCE * size).apply(face, None)
+        adult = FaceSizes().apply(face, None)
+        errors.append([100 * relative_error(f, place) for f in (with_depth, without, adult)])
+    for name, column in zip(('depth', 'own size', 'adult size'), np.transpose(errors), strict=True):
+        print(f'{name}: median {np.median(column):.1f} %, largest {column.max():.1f} %')
+    with_depth, without, _ = np.transpose(errors)
+    assert with_depth.max() < 2
+    assert np.median(without) < 3
 
 
 @settings(max_examples=30, deadline=None)
