@@ -133,9 +133,10 @@ def test_landmarks_that_are_no_numbers_have_no_place():
 
 
 def test_the_size_of_the_face_makes_the_distance_uncertain():
-    covariance = position_covariance(np.array([0.0, 0.0, 2.0]))
+    covariance = position_covariance(np.array([0.0, 0.0, 2.0]), 0.057)
     assert np.sqrt(covariance[2, 2]) == pytest.approx(0.114)
-    assert np.linalg.eigvalsh(position_covariance(np.array([0.3, -0.2, 1.0]))).min() > -1e-12
+    slanted = position_covariance(np.array([0.3, -0.2, 1.0]), 0.057)
+    assert np.linalg.eigvalsh(slanted).min() > -1e-12
 
 
 @pytest.mark.parametrize('name', WIDE_CAMERAS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,12 @@ pytest.importorskip('rclpy')
 
 import rclpy
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from small_models import write_small
 from std_msgs.msg import Header
@@ -67,6 +71,7 @@ class Rig:
         self._spin_until = spin_until
         self._sent = 0
         self._info: CameraInfo | None = None
+        self.depth: Image | None = None
         self.received: dict[str, list[Any]] = {}
         for topic, kind in (
             ('faces', Faces),
@@ -83,6 +88,8 @@ class Rig:
         profile = qos.from_name(reliability)
         self.images = self.node.create_publisher(Image, 'camera/image_raw', profile)
         self.infos = self.node.create_publisher(CameraInfo, 'camera/camera_info', profile)
+        topic = 'camera/depth_registered/image_raw'
+        self.depths = self.node.create_publisher(Image, topic, profile)
 
     def until(self, predicate: Any) -> bool:
         return self._spin_until(self.node, predicate, TIMEOUT)
@@ -111,6 +118,9 @@ class Rig:
                 sent.add((image.header.stamp.sec, image.header.stamp.nanosec))
                 if self._info is not None:
                     self.infos.publish(self._info)
+                if self.depth is not None:
+                    self.depth.header = image.header
+                    self.depths.publish(self.depth)
                 self.images.publish(image)
             found.extend(m for m in faces if _stamp(m) in sent and want(m))
             faces.clear()
@@ -124,18 +134,25 @@ def _stamp(message: Any) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
-@pytest.fixture
-def rig(ros: int, spin_until: Any, photo: np.ndarray) -> Iterator[Rig]:
-    process = start('-p', 'detect_every:=3')
+@contextmanager
+def running(spin_until: Any, photo: np.ndarray, *arguments: str) -> Iterator[Rig]:
+    process = start('-p', 'detect_every:=3', *arguments)
     rig = Rig(spin_until, photo)
     rig.process = process
     try:
-        rig.answer(lambda message: len(message.faces) == 1)
         yield rig
     finally:
         rig.node.destroy_node()
         process.kill()
-        process.communicate()
+        if not process.stdout.closed:
+            rig.log, _ = process.communicate()
+
+
+@pytest.fixture
+def rig(ros: int, spin_until: Any, photo: np.ndarray) -> Iterator[Rig]:
+    with running(spin_until, photo) as rig:
+        rig.answer(one_face)
+        yield rig
 
 
 def one_face(message: Faces) -> bool:
@@ -240,6 +257,62 @@ def test_bad_camera_info_costs_the_metres_only(rig: Rig) -> None:
         assert rotation_only.faces[0].head_pose.pose.covariance[0] == -1
 
 
+def depth_image(metres: float, size: int = 512, encoding: str = '16UC1') -> Image:
+    values = np.full((size, size), metres * 1000, np.uint16)
+    image = Image(width=size, height=size, step=2 * size, encoding=encoding)
+    image.data = array('B', values.tobytes())
+    return image
+
+
+def distance(message: Faces) -> float:
+    return message.faces[0].head_pose.pose.pose.position.z
+
+
+def measured(message: Faces) -> bool:
+    return metric(message) and message.faces[0].head_pose.distance_is_measured
+
+
+def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
+    ros: int, spin_until: Any, photo: np.ndarray
+) -> None:
+    start_time = time.monotonic()
+    with running(spin_until, photo, '-p', 'use_depth:=true', '-p', 'smooth:=false') as rig:
+        rig.calibrate(pinhole(512, 512, 1.0))
+        assumed = rig.answer(metric)
+        assert not assumed.faces[0].head_pose.distance_is_measured
+        there = 0.85 * distance(assumed)
+        for bad in (depth_image(there, 256), depth_image(there, encoding='mono16')):
+            rig.depth = bad
+            still = rig.answer(metric)
+            assert distance(still) == pytest.approx(distance(assumed), rel=0.01)
+        rig.depth = depth_image(there)
+        near = rig.answer(measured)
+        # A flat depth is the sellion's to a few centimetres.
+        assert distance(near) == pytest.approx(there, abs=0.04)
+        size = near.faces[0].head_pose.interpupillary_distance
+        assert size == pytest.approx(0.063 * distance(near) / distance(assumed), rel=0.02)
+    assert 'expected depth that is aligned with the colour image' in rig.log
+    lines = [line for line in rig.log.splitlines() if 'distances rest on the size' in line]
+    # Of each kind at most every five seconds; images come four times a second.
+    assert 2 <= len(lines) <= 4 + 2 * (time.monotonic() - start_time) / 5
+
+
+def test_poses_come_in_the_output_frame(ros: int, spin_until: Any, photo: np.ndarray) -> None:
+    with running(spin_until, photo, '-p', 'output_frame:=base_link') as rig:
+        profile = qos.reliable()
+        profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        link = TransformStamped(child_frame_id=FRAME)
+        link.header.frame_id = 'base_link'
+        link.transform.translation.x = 5.0
+        rig.node.create_publisher(TFMessage, '/tf_static', profile).publish(
+            TFMessage(transforms=[link])
+        )
+        rig.calibrate(pinhole(512, 512, 1.0))
+        message = rig.answer(metric)
+        assert message.header.frame_id == 'base_link'
+        assert message.faces[0].head_pose.pose.pose.position.x > 4.0
+
+
 def call(rig: Rig, kind: Any, name: str, request: Any) -> Any:
     client = rig.node.create_client(kind, name)
     assert rig.until(client.service_is_ready)
@@ -270,6 +343,8 @@ def test_parameters_are_checked_at_run_time(rig: Rig) -> None:
         ('preferred_region', [0.5, 0.0, 0.5, 1.0]),
         ('retain', 0.5),
         ('smooth', False),
+        ('interpupillary_distance', 0.055),
+        ('publish_landmarks', False),
     ):
         assert set_to(name, good).successful
         rig.answer(one_face)
@@ -312,6 +387,7 @@ def test_two_sigints_end_it_cleanly(rig: Rig) -> None:
         ('detector_threshold:=.nan', 'detector_threshold'),
         ('max_faces:=many', 'max_faces'),
         ('preferred_region:=[0.1, 0.2]', 'preferred_region'),
+        ('interpupillary_distance:=0.5', 'interpupillary_distance'),
     ],
 )
 def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, said: str) -> None:
@@ -321,4 +397,13 @@ def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, 
     errors = [line for line in text.splitlines() if line.startswith('headpose_ros: error:')]
     assert len(errors) == 1, text
     assert said in errors[0]
+    assert 'Traceback' not in text
+
+
+def test_asking_for_hri_without_its_messages_ends_it_with_one_line(ros_domain: int) -> None:
+    if importlib.util.find_spec('hri_msgs') is not None:
+        pytest.skip('hri_msgs is installed')
+    text, _ = (process := start('-p', 'publish_hri:=true')).communicate(timeout=TIMEOUT)
+    assert process.returncode == 2, text
+    assert 'publish_hri needs the package hri_msgs' in text
     assert 'Traceback' not in text

@@ -218,3 +218,35 @@ def test_more_noise_smooths_more(seed):
         for n in (0.005, 0.026, 0.1)
     ]
     assert by_noise[0] > by_noise[1] > by_noise[2]
+
+
+def error_over_variance(times, rotations, positions, settled):
+    """Return the mean squared errors over the filter's variances, each 1 if the filter is right."""
+    rng, pose_filter, ratios = np.random.default_rng(0), PoseFilter(), []
+    measured, spread = noisy(rotations, rng), 0.01 * np.linalg.norm(PLACE)
+    for number, (time, true) in enumerate(zip(times, rotations, strict=True)):
+        place = positions[number] + rng.normal(0, spread, 3)
+        pose, _ = pose_filter.update(time, Pose(measured[number].as_matrix(), place))
+        turn = (Rotation.from_matrix(pose.rotation) * true.inv()).as_rotvec()
+        errors = turn @ turn / 3, np.sum((pose.position - positions[number]) ** 2) / 3
+        ratios.append(np.array(errors) / pose_filter.variances)
+    return np.mean(ratios[settled:], axis=0)
+
+
+def test_the_variances_are_those_of_the_errors_of_a_still_head():
+    times = np.arange(600) / RATE
+    still = error_over_variance(times, about_y(0 * times), np.tile(PLACE, (600, 1)), 30)
+    print(f'still head, squared errors over variances: {still.round(2)}')
+    assert ((still > 0.5) & (still < 1.5)).all()
+
+
+def test_the_variances_grow_with_a_head_that_turns():
+    times = np.arange(int(3 * RATE)) / RATE
+    still, turning = PoseFilter(), PoseFilter()
+    largest = 0.0
+    for time, rotation in zip(times, about_y(turn(times)), strict=True):
+        still.update(time, Pose(np.eye(3), PLACE))
+        turning.update(time, Pose(rotation.as_matrix(), PLACE))
+        largest = max(largest, turning.variances[0])
+    assert largest > 2 * still.variances[0]
+    assert turning.variances[0] < NOISE**2

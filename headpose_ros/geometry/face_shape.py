@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from headpose_ros.geometry.rotations import FRONTAL
 
+#: Distance between the pupils of an average adult, metres: the mean face is such a person's.
+INTERPUPILLARY_DISTANCE = 0.063
+
 _FILE = Path(__file__).with_name('mean_face_68.csv')
 
 

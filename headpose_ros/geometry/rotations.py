@@ -20,6 +20,10 @@ Matrix = NDArray[np.float64]
 #: R_optical_face of a frontal upright face (REP-103 optical axes, REP-155 face axes).
 FRONTAL: Matrix = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
 
+#: R_face_gaze: the REP-155 gaze frame (z along the gaze, x right, y down) of somebody who looks
+#: straight out of the face, in the face frame.
+GAZE: Matrix = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
 
 def matrix_from_aflw(angles: ArrayLike) -> Matrix:
     """Turn 300W-LP / AFLW2000 `Pose_Para` angles into camera-aligned rotations.

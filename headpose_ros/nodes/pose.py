@@ -9,34 +9,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
-from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
-from headpose_ros.msg import Faces
+from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
-from headpose_ros.perception.faces import Face
+from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.infer import limit_cpu_threads
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
 from headpose_ros.ros import qos
 from headpose_ros.ros.camera_info import CameraInfoError, camera_model
-from headpose_ros.ros.images import decode
-from headpose_ros.ros.markers import FaceMarkers
-from headpose_ros.ros.messages import faces_message, located, main_face_message
+from headpose_ros.ros.depth import decode_depth
+from headpose_ros.ros.images import ImageError, decode
 from headpose_ros.ros.newest import NewestSlot
+from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
+from headpose_ros.ros.pairing import DepthPairing
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
 from headpose_ros.ros.statistics import NodeStatistics
-from headpose_ros.ros.tf import FaceFrames
 
 _WARNING_PERIOD = 5.0
 _SILENCE_PERIOD = 5.0
 _TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
+#: A colour image and its depth.
+_Pair = tuple[Image, 'Image | None']
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,39 @@ class PoseConfig:
         choices=qos.RELIABILITIES,
         read_only=True,
     )
-    publish_tf: bool = parameter(True, 'Publish a TF frame face_<id> for every face.')
+    interpupillary_distance: float = parameter(
+        INTERPUPILLARY_DISTANCE,
+        'Distance between the pupils of the people to expect; the distance to a face that no depth '
+        'image has measured is proportional to it. The default is the mean of adults; '
+        'children have less.',
+        minimum=0.04,
+        maximum=0.08,
+        unit='m',
+    )
+    use_depth: bool = parameter(
+        False,
+        'Take distances from camera/depth_registered/image_raw: depth that is aligned with the '
+        'colour image, 16UC1 in millimetres or 32FC1 in metres.',
+        read_only=True,
+    )
+    output_frame: str = parameter(
+        '',
+        "Frame of the poses on all topics but /tf, such as base_link; empty for the camera's "
+        'optical frame. Found by tf2 at the stamp of the image.',
+        read_only=True,
+    )
+    publish_tf: bool = parameter(
+        True, 'Publish TF frames face_<id> and gaze_<id> (the direction of the head) of every face.'
+    )
     publish_markers: bool = parameter(True, 'Publish RViz markers.')
+    publish_landmarks: bool = parameter(
+        True, 'Publish the landmarks of all faces in space as a point cloud.'
+    )
+    publish_hri: bool = parameter(
+        False,
+        'Publish /humans/faces of ROS4HRI (REP 155); needs the package hri_msgs.',
+        read_only=True,
+    )
     autostart: bool = parameter(
         True, 'Configure and activate without a lifecycle manager.', read_only=True
     )
@@ -151,9 +182,10 @@ class PoseNode(LifecycleNode):
     """Finds heads in `camera/image_raw`; parameters stand in :class:`PoseConfig`.
 
     Subscribes: `camera/image_raw` (sensor_msgs/Image), `camera/camera_info`
-    (sensor_msgs/CameraInfo). Publishes: `faces` (headpose_ros/Faces, one for every processed
-    image), `head_pose` (geometry_msgs/PoseStamped of the preferred face), `markers`
-    (visualization_msgs/MarkerArray), `/tf`. All stamps are the image's.
+    (sensor_msgs/CameraInfo), `camera/depth_registered/image_raw` (sensor_msgs/Image) if asked to.
+    Publishes: `faces` (headpose_ros/Faces, one for every processed image), `head_pose`
+    (geometry_msgs/PoseStamped of the preferred face), `markers` (visualization_msgs/MarkerArray),
+    `landmarks` (sensor_msgs/PointCloud2), `/tf`, and what ROS4HRI has. All stamps are the image's.
 
     Frames wait in a slot for the newest one, and one thread works: nothing queues.
 
@@ -171,6 +203,7 @@ class PoseNode(LifecycleNode):
         self._worker: threading.Thread | None = None
         super().__init__('pose', **options)
         self.statistics = NodeStatistics()
+        self._loggers: dict[str, Any] = {}
         self._config = declare(self, PoseConfig)
         follow(self, self._config, self._apply)
         if self._config.autostart:
@@ -189,23 +222,20 @@ class PoseNode(LifecycleNode):
                 tracking=tracking_options(config),
                 smoothing=smoothing_options(config),
             )
+            self._outputs = FaceOutputs(self, output_options(config))
         except HeadposeError as error:
-            self._failure = error
+            self._analyzer, self._failure = None, error
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
+        self._analyzer.interpupillary_distance = config.interpupillary_distance
         self._log_model(self._analyzer)
-        self._faces = self.create_publisher(Faces, 'faces', qos.reliable())
-        self._main = self.create_publisher(PoseStamped, 'head_pose', qos.reliable())
-        self._markers = self.create_publisher(MarkerArray, 'markers', qos.reliable())
-        self._frames = FaceFrames(self)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker, then listen to the camera."""
         self._camera: CameraModel | None = None
         self._camera_said = ''
-        self._marker_maker = FaceMarkers()
-        self._slot: NewestSlot[Image] = NewestSlot()
+        self._slot: NewestSlot[_Pair] = NewestSlot()
         self._worker = threading.Thread(target=self._work, args=(self._slot,), daemon=True)
         self._worker.start()
         profile = qos.from_name(self._config.image_reliability)
@@ -215,6 +245,11 @@ class PoseNode(LifecycleNode):
         self._infos = self.create_subscription(
             CameraInfo, 'camera/camera_info', self._take_camera_info, profile
         )
+        self._pairing = DepthPairing(self._put) if self._config.use_depth else None
+        if self._pairing is not None:
+            self._depths = self.create_subscription(
+                Image, 'camera/depth_registered/image_raw', self._pairing.add_depth, profile
+            )
         self._last_count = -1
         self._silence = self.create_timer(_SILENCE_PERIOD, self._warn_of_silence)
         return super().on_activate(state)
@@ -255,6 +290,8 @@ class PoseNode(LifecycleNode):
         self.destroy_timer(self._silence)
         self.destroy_subscription(self._images)
         self.destroy_subscription(self._infos)
+        if self._pairing is not None:
+            self.destroy_subscription(self._depths)
         self._slot.close()
         worker.join(timeout=5.0)
         if self._analyzer is not None:
@@ -265,9 +302,7 @@ class PoseNode(LifecycleNode):
         if self._analyzer is None:
             return
         self._analyzer = None
-        for publisher in (self._faces, self._main, self._markers):
-            self.destroy_publisher(publisher)
-        self._frames.destroy()
+        self._outputs.destroy()
 
     def _apply(self, config: PoseConfig) -> None:
         """Take over parameters that were changed."""
@@ -275,6 +310,8 @@ class PoseNode(LifecycleNode):
         self._config = config
         if self._analyzer is not None:
             self._analyzer.configure(tracking, smoothing)
+            self._analyzer.interpupillary_distance = config.interpupillary_distance
+            self._outputs.options = output_options(config)
 
     def _log_model(self, analyzer: Analyzer) -> None:
         network = analyzer.network
@@ -285,7 +322,13 @@ class PoseNode(LifecycleNode):
 
     def _take_image(self, image: Image) -> None:
         self.statistics.frames_in += 1
-        self._slot.put(image)
+        if self._pairing is None:
+            self._put(image, None)
+        else:
+            self._pairing.add_image(image)
+
+    def _put(self, image: Image, depth: Image | None) -> None:
+        self._slot.put((image, depth))
         self.statistics.frames_dropped = self._slot.replaced
 
     def _take_camera_info(self, info: CameraInfo) -> None:
@@ -320,11 +363,11 @@ class PoseNode(LifecycleNode):
         why = 'nobody publishes it' if not publishers else f'{publishers} publisher(s), no message'
         self.get_logger().warning(f'no images on {topic} for {_SILENCE_PERIOD:g} s: {why}')
 
-    def _work(self, slot: NewestSlot[Image]) -> None:
+    def _work(self, slot: NewestSlot[_Pair]) -> None:
         """Analyse the newest image again and again until the slot closes."""
-        while (image := slot.take()) is not None:
+        while (pair := slot.take()) is not None:
             try:
-                self._process(image)
+                self._process(*pair)
             except HeadposeError as error:
                 self.statistics.frames_refused += 1
                 self._warn('image', f'{self._images.topic_name}: frame dropped: {error}')
@@ -335,7 +378,7 @@ class PoseNode(LifecycleNode):
                 self.statistics.frames_refused += 1
                 self._warn('frame', f'frame dropped: {type(error).__name__}: {error}')
 
-    def _process(self, image: Image) -> None:
+    def _process(self, image: Image, depth: Image | None) -> None:
         """Turn one image into messages."""
         analyzer = self._analyzer
         assert analyzer is not None
@@ -345,9 +388,15 @@ class PoseNode(LifecycleNode):
         stamp = Time.from_msg(image.header.stamp)
         # Once: the thread that listens may exchange it at any time.
         camera = self._camera
-        faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9, camera)
+        size = (image.width, image.height)
+        distances = self._decoded_depth(depth, size) if self._config.use_depth else None
+        faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9, camera, distances)
         analysed = time.perf_counter()
-        self._publish(image, faces, camera)
+        if self._outputs.publish(image.header, size, faces, camera, pixels):
+            self.statistics.frames_out += 1
+            self.statistics.faces += len(faces)
+        else:
+            self.statistics.frames_refused += 1
         age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
         self.statistics.note(
             age=age,
@@ -357,24 +406,24 @@ class PoseNode(LifecycleNode):
             publish=1e3 * (time.perf_counter() - analysed),
         )
 
-    def _publish(self, image: Image, faces: list[Face], camera: CameraModel | None) -> None:
-        placed = [located(face, camera) for face in faces]
-        header = image.header
-        self._faces.publish(faces_message(header, (image.width, image.height), placed))
-        main = main_face_message(header, placed)
-        if main is not None:
-            self._main.publish(main)
-        if self._config.publish_tf:
-            self._frames.publish(header, placed)
-        if self._config.publish_markers:
-            self._markers.publish(self._marker_maker.message(header, placed))
-        self.statistics.frames_out += 1
-        self.statistics.faces += len(faces)
+    def _decoded_depth(self, depth: Image | None, size: tuple[int, int]) -> DepthImage | None:
+        """Return the depth that came with an image; without it faces have their assumed size."""
+        topic, so = self._depths.topic_name, 'distances rest on the size of faces'
+        if depth is None:
+            self._warn('no_depth', f'{topic}: nothing for the time of the colour image; {so}')
+            return None
+        try:
+            return decode_depth(depth, size)
+        except ImageError as error:
+            self._warn('depth', f'{topic}: {error}; {so}')
+            return None
 
     def _warn(self, kind: str, text: str) -> None:
         """Log a warning, each kind at most once in a while."""
-        logger = self.get_logger().get_child(kind)
-        logger.warning(text, throttle_duration_sec=_WARNING_PERIOD)
+        if kind not in self._loggers:
+            # Kept, since a logger remembers what it throttles.
+            self._loggers[kind] = self.get_logger().get_child(kind)
+        self._loggers[kind].warning(text, throttle_duration_sec=_WARNING_PERIOD)
 
 
 def tracking_options(config: PoseConfig) -> TrackingOptions:
@@ -407,6 +456,17 @@ def smoothing_options(config: PoseConfig) -> SmoothingOptions:
         rotation_agility=config.rotation_agility,
         position_noise=config.position_noise,
         position_agility=config.position_agility,
+    )
+
+
+def output_options(config: PoseConfig) -> OutputOptions:
+    """Return what the node publishes."""
+    return OutputOptions(
+        tf=config.publish_tf,
+        markers=config.publish_markers,
+        landmark_cloud=config.publish_landmarks,
+        hri=config.publish_hri,
+        output_frame=config.output_frame,
     )
 
 

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.geometry.landmarks import bounding_box, eye_line_angle
 from headpose_ros.models.weights import load_model
+from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.detect import Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from headpose_ros.perception.metric import pose_in_camera
+from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
 from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks
 
@@ -54,6 +57,12 @@ class _Stream:
     frames_since_detection: int = 0
     calibrated: bool = False
     filters: dict[str, PoseFilter] = field(default_factory=dict)
+    sizes: FaceSizes = field(default_factory=FaceSizes)
+
+    @property
+    def names(self) -> list[str]:
+        """Ids of the faces that are followed, in sight or not."""
+        return [track.id for track in (*self.tracks.visible, *self.tracks.hidden)]
 
 
 class Analyzer:
@@ -64,6 +73,10 @@ class Analyzer:
         detector: Finds new faces.
         tracking: How faces are followed.
         smoothing: How the poses of `track` are smoothed.
+
+    Attributes:
+        interpupillary_distance: That of people whose faces were not measured with depth, metres;
+            may be changed at any time.
     """
 
     def __init__(
@@ -75,6 +88,7 @@ class Analyzer:
     ) -> None:
         self.network = network
         self.detector = detector
+        self.interpupillary_distance = INTERPUPILLARY_DISTANCE
         self.times = StageTimes()
         self._stream = _Stream(Tracks(keep_windows=self._has_landmarks))
         self.smoothing = smoothing or SmoothingOptions()
@@ -87,12 +101,18 @@ class Analyzer:
             self.smoothing = smoothing
             self._stream.filters = {}
 
-    def __call__(self, image: NDArray[np.uint8], camera: CameraModel | None = None) -> list[Face]:
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        camera: CameraModel | None = None,
+        depth: DepthImage | None = None,
+    ) -> list[Face]:
         """Analyse a single image: every face is detected anew, and nothing is smoothed.
 
         Args:
             image: uint8 (H, W, 3) BGR.
             camera: The calibrated camera, for rotations in its frame and positions in metres.
+            depth: Aligned with the image, for true distances.
 
         Returns:
             The faces, the preferred first; ids are `f1`, `f2`, ... of this image.
@@ -103,10 +123,15 @@ class Analyzer:
         check_image(image)
         tracks = Tracks(replace(self.tracking, confirm_hits=1), self._has_landmarks)
         self._detect(image, tracks)
-        return self._faces(image, tracks, camera)
+        sizes = FaceSizes(self.interpupillary_distance)
+        return [sizes.apply(face, depth) for face in self._faces(image, tracks, camera)]
 
     def track(
-        self, image: NDArray[np.uint8], stamp: float, camera: CameraModel | None = None
+        self,
+        image: NDArray[np.uint8],
+        stamp: float,
+        camera: CameraModel | None = None,
+        depth: DepthImage | None = None,
     ) -> list[Face]:
         """Analyse the next image of a video: faces keep their ids, poses are smoothed.
 
@@ -115,6 +140,7 @@ class Analyzer:
             stamp: Time of the image in seconds. A stamp before the last one (a bag that starts
                 again) forgets all faces.
             camera: The calibrated camera, for rotations in its frame and positions in metres.
+            depth: Aligned with the image, for true distances.
 
         Returns:
             The confirmed faces in sight, the preferred first.
@@ -132,13 +158,14 @@ class Analyzer:
             self._detect(image, stream.tracks)
             stream.frames_since_detection = 0
         stream.frames_since_detection += 1
-        faces = self._faces(image, stream.tracks, camera)
+        faces = self._sized(self._faces(image, stream.tracks, camera), depth)
         return self._smoothed(faces, stamp) if self.smoothing.enabled else faces
 
     def reset(self) -> None:
         """Forget the faces of the video; ids go on counting."""
         self._stream.tracks.clear()
         self._stream.filters = {}
+        self._stream.sizes = FaceSizes()
         self._stream.stamp = -np.inf
         self._stream.frames_since_detection = 0
 
@@ -203,10 +230,16 @@ class Analyzer:
         self.times.infer = 1e3 * (time.perf_counter() - start)
         return faces
 
+    def _sized(self, faces: Sequence[Face], depth: DepthImage | None) -> list[Face]:
+        """Return the faces at their distances; forget the sizes of faces that are gone."""
+        sizes = self._stream.sizes
+        sizes.assumed = self.interpupillary_distance
+        sizes.keep(self._stream.names)
+        return [sizes.apply(face, depth) for face in faces]
+
     def _smoothed(self, faces: Sequence[Face], stamp: float) -> list[Face]:
         """Return the faces with smoothed poses; forget the filters of faces that are gone."""
-        tracks, filters = self._stream.tracks, self._stream.filters
-        names = [track.id for track in (*tracks.visible, *tracks.hidden)]
+        filters, names = self._stream.filters, self._stream.names
         filters = {name: filters.get(name) or PoseFilter(self.smoothing) for name in names}
         self._stream.filters = filters
         return [_filtered(face, stamp, filters[face.id]) for face in faces]
@@ -282,4 +315,16 @@ def _face(now: Track, track: Track, estimate: Estimate, camera: CameraModel | No
 def _filtered(face: Face, stamp: float, pose_filter: PoseFilter) -> Face:
     raw = Pose(face.rotation, face.position)
     pose, twist = pose_filter.update(stamp, raw)
-    return replace(face, rotation=pose.rotation, position=pose.position, raw=raw, twist=twist)
+    rotation_variance, position_variance = pose_filter.variances
+    covariance = face.covariance.copy()
+    covariance[3:, 3:] = rotation_variance * np.eye(3)
+    if pose.position is not None:
+        covariance[:3, :3] += position_variance * np.eye(3)
+    return replace(
+        face,
+        rotation=pose.rotation,
+        position=pose.position,
+        covariance=covariance,
+        raw=raw,
+        twist=twist,
+    )

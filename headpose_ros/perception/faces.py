@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.geometry.rotations import aflw_from_matrix, aligned_from_face
+
+
+def unknown_covariance() -> NDArray[np.float64]:
+    """Return the (6, 6) covariance of a pose of which nothing is known: NaN in both blocks."""
+    covariance = np.zeros((6, 6))
+    covariance[:3, :3] = covariance[3:, 3:] = np.nan
+    return covariance
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,11 @@ class Pose:
     rotation: NDArray[np.float64]
     position: NDArray[np.float64] | None
 
+    def in_frame(self, rotation: NDArray[np.float64], translation: NDArray[np.float64]) -> Pose:
+        """Return the pose in another frame; see :meth:`Face.in_frame`."""
+        place = None if self.position is None else rotation @ self.position + translation
+        return Pose(rotation @ self.rotation, place)
+
 
 @dataclass(frozen=True)
 class Twist:
@@ -35,6 +47,11 @@ class Twist:
 
     angular: NDArray[np.float64]
     linear: NDArray[np.float64] | None
+
+    def in_frame(self, rotation: NDArray[np.float64]) -> Twist:
+        """Return the velocities along and about the axes of another frame, which is at rest."""
+        linear = None if self.linear is None else rotation @ self.linear
+        return Twist(rotation @ self.angular, linear)
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,12 @@ class Face:
         openness: float64 (3,) of the person's right eye, left eye and mouth; NaN where unknown. An
             eye: gap of the lids over that of the relaxed open eye, 0..1. The mouth: gap of the
             inner lips over the distance of the mouth's corners.
+        covariance: float64 (6, 6) of position and rotation, in m^2, m rad and rad^2, along and
+            about the axes of the optical frame; NaN in the block of one that is unknown. The
+            rotation's is known where poses are smoothed.
+        interpupillary_distance: Metres between the pupils: the size of the face that the position
+            rests on. NaN without a position.
+        distance_is_measured: Whether a depth image of this moment gave the distance.
         raw: The pose from this image alone; None where nothing was smoothed.
         twist: How fast the pose changes; None where nothing was smoothed.
     """
@@ -71,8 +94,28 @@ class Face:
     confidence: float
     position: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    covariance: NDArray[np.float64] = field(default_factory=unknown_covariance)
+    interpupillary_distance: float = float('nan')
+    distance_is_measured: bool = False
     raw: Pose | None = None
     twist: Twist | None = None
+
+    def in_frame(self, rotation: NDArray[np.float64], translation: NDArray[np.float64]) -> Face:
+        """Return the same face with its poses in another frame, of which the camera is at rest.
+
+        Args:
+            rotation: (3, 3) that turns vectors of the optical frame into those of the other.
+            translation: (3,) metres, the optical frame's origin in the other frame.
+        """
+        turn = np.kron(np.eye(2), rotation)
+        return replace(
+            self,
+            rotation=rotation @ self.rotation,
+            position=None if self.position is None else rotation @ self.position + translation,
+            covariance=turn @ np.nan_to_num(self.covariance) @ turn.T + 0.0 * self.covariance,
+            raw=self.raw and self.raw.in_frame(rotation, translation),
+            twist=self.twist and self.twist.in_frame(rotation),
+        )
 
     @property
     def pitch_yaw_roll(self) -> NDArray[np.float64]:

@@ -17,9 +17,6 @@ Array = NDArray[np.float64]
 _RIGID = np.r_[
     [i for name in ('nose_bridge', 'nose_base', 'right_eye', 'left_eye') for i in GROUPS[name]]
 ]
-#: Spread of adult face sizes about the mean (inter-pupillary distance 63 +- 3.6 mm, ANSUR II):
-#: the distance inherits this relative error.
-SIZE_SPREAD = 0.057
 _NEAREST, _FARTHEST = 0.05, 100.0
 _FEWEST_POINTS = 4
 #: Rotation and position are found from each other until the direction moves less than this, rad.
@@ -42,7 +39,8 @@ def pose_in_camera(
         camera: The calibrated camera.
 
     Returns:
-        R_optical_face, and the sellion in metres where an average adult head fits the landmarks.
+        R_optical_face, and the sellion in metres where an average adult head fits the landmarks;
+        `perception.sizes` moves it for heads of another size.
         Where the lens model does not reach the crop's centre, `facing` and no position.
     """
     view = camera.sights(crop_center)[0]
@@ -87,18 +85,20 @@ def _locator(sights: Array) -> Array | None:
     return -np.linalg.solve(across.sum(axis=0), turned)
 
 
-def lift(landmarks: Array, rotation: Array, position: Array, camera: CameraModel) -> Array:
+def lift(
+    landmarks: Array, rotation: Array, position: Array, camera: CameraModel, size: float = 1.0
+) -> Array:
     """Return (68, 3) landmarks in metres in the face frame.
 
-    Each point lies on its own viewing ray, nearest to where the mean face has it; a point that
-    the lens model does not reach is the mean face's.
+    Each point lies on its own viewing ray, nearest to where the mean face, `size` times as large,
+    has it; a point that the lens model does not reach is the mean face's.
     """
-    expected = mean_face() @ rotation.T + position
+    expected = size * mean_face() @ rotation.T + position
     sights = camera.sights(landmarks)
     optical = sights * (sights * expected).sum(axis=1, keepdims=True)
     return (np.where(np.isfinite(optical), optical, expected) - position) @ rotation
 
 
-def position_covariance(position: Array) -> Array:
-    """Return the (3, 3) covariance in m^2 that the unknown size of the face gives a position."""
-    return SIZE_SPREAD**2 * np.outer(position, position)
+def position_covariance(position: Array, spread: float) -> Array:
+    """Return the (3, 3) covariance in m^2 of a position with this relative error of distance."""
+    return spread**2 * np.outer(position, position)

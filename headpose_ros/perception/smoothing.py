@@ -66,6 +66,11 @@ class PoseFilter:
         self._rotation = _Filter(_angle, _turned, self._options.rotation_agility)
         self._position = _Filter(_difference, _moved, self._options.position_agility)
 
+    @property
+    def variances(self) -> tuple[float, float]:
+        """Variance of the last rotation about each axis, rad^2, and of the position, m^2."""
+        return self._rotation.variance, self._position.variance
+
     def update(self, stamp: float, pose: Pose) -> tuple[Pose, Twist]:
         """Take in a measured pose and return the smoothed one.
 
@@ -112,6 +117,12 @@ class _Filter(Generic[Value]):
         self._outliers = 0
         self._error, self._error_variance = np.zeros(3), 0.0
         self.rate: Array = np.zeros(3)
+        self._P: Array = np.full((2, 2), np.nan)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the value on each axis."""
+        return float(self._P[0, 0])
 
     def update(self, stamp: float, measured: Value, noise: float, gate: float) -> Value:
         """Return the value after a measurement.

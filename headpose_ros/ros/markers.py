@@ -29,7 +29,9 @@ class FaceMarkers:
 
     def message(self, header: Any, faces: list[LocatedFace]) -> MarkerArray:
         """Return the markers of one image; only faces with a known place have some."""
-        placed = {located.face.id: located for located in faces if located.position is not None}
+        placed = {
+            located.face.id: located for located in faces if located.face.position is not None
+        }
         gone = [self._shown.pop(name) for name in list(self._shown) if name not in placed]
         array = MarkerArray()
         for number in gone:
@@ -47,7 +49,7 @@ def _marker(header: Any, kind: str, number: int, shape: int, located: LocatedFac
         id=number,
         type=shape,
         action=Marker.ADD,
-        pose=pose_message(located),
+        pose=pose_message(located.face),
         lifetime=_LIFETIME,
         color=_color((1.0, 1.0, 1.0)),
     )
@@ -79,7 +81,7 @@ def _landmarks(header: Any, number: int, located: LocatedFace) -> Marker:
 
 def _label(header: Any, number: int, located: LocatedFace) -> Marker:
     marker = _marker(header, 'label', number, Marker.TEXT_VIEW_FACING, located)
-    pitch, yaw, roll = np.degrees(located.face.pitch_yaw_roll)
+    pitch, yaw, roll = np.degrees(located.seen.pitch_yaw_roll)
     marker.text = f'{located.face.id}  yaw {yaw:+.0f}  pitch {pitch:+.0f}  roll {roll:+.0f}'
     marker.scale = Vector3(x=0.0, y=0.0, z=_TEXT_SIZE)
     up = located.face.rotation[:, 2] * _AXIS_LENGTH * 1.2

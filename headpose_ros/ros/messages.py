@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Vector3
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import RegionOfInterest
 
 from headpose_ros import msg
 from headpose_ros.geometry.camera import CameraModel
+from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.geometry.rotations import quaternion_from_matrix
+from headpose_ros.perception import faces as core
 from headpose_ros.perception.faces import Face
-from headpose_ros.perception.metric import lift, position_covariance
+from headpose_ros.perception.metric import lift
 
 _UNKNOWN = -1.0
 
 
 @dataclass(frozen=True)
 class LocatedFace:
-    """A face and, where the camera is calibrated, its place.
+    """A face in the frame of the messages, and the camera that saw it.
 
     Attributes:
-        face: The face.
-        position: (3,) metres in the optical frame, or None.
-        face_points: (68, 3) metres in the face frame, or None.
+        face: The face; its poses are in the frame of the messages.
+        seen: The same face with its poses in the camera's optical frame.
+        camera: The calibrated camera; None where the place is unknown.
     """
 
     face: Face
-    position: NDArray[np.float64] | None
-    face_points: NDArray[np.float64] | None
+    seen: Face
+    camera: CameraModel | None
+
+    @cached_property
+    def face_points(self) -> NDArray[np.float64] | None:
+        """(68, 3) landmarks in metres in the face frame, or None; costly, so only on demand."""
+        seen = self.seen
+        if self.camera is None or seen.position is None:
+            return None
+        size = seen.interpupillary_distance / INTERPUPILLARY_DISTANCE
+        return lift(seen.landmarks, seen.rotation, seen.position, self.camera, size)
+
+    @property
+    def points(self) -> NDArray[np.float64] | None:
+        """(68, 3) landmarks in metres in the frame of the messages, or None."""
+        points, face = self.face_points, self.face
+        if points is None or face.position is None:
+            return None
+        return points @ face.rotation.T + face.position
+
+    def in_frame(
+        self, rotation: NDArray[np.float64], translation: NDArray[np.float64]
+    ) -> LocatedFace:
+        """Return the same for messages in another frame; see :meth:`Face.in_frame`."""
+        return replace(self, face=self.face.in_frame(rotation, translation))
 
 
 def located(face: Face, camera: CameraModel | None) -> LocatedFace:
-    """Lift the landmarks of a face that has a place in the frame of this camera."""
-    if camera is None or face.position is None:
-        return LocatedFace(face, None, None)
-    points = lift(face.landmarks, face.rotation, face.position, camera)
-    return LocatedFace(face, face.position, points)
+    """Return a face for messages in the camera's optical frame; without a camera, without place."""
+    if camera is None:
+        face = replace(face, position=None)
+    return LocatedFace(face, face, camera)
 
 
 def faces_message(header: Any, size: tuple[int, int], faces: list[LocatedFace]) -> msg.Faces:
@@ -61,73 +86,131 @@ def faces_message(header: Any, size: tuple[int, int], faces: list[LocatedFace]) 
     )
 
 
-def pose_message(face: LocatedFace) -> Pose:
-    """Return the geometry_msgs/Pose of the face frame; at the origin where the place is unknown."""
-    x, y, z, w = quaternion_from_matrix(face.face.rotation).tolist()
-    pose = Pose(orientation=Quaternion(x=x, y=y, z=z, w=w))
-    if face.position is not None:
-        px, py, pz = face.position.tolist()
-        pose.position = Point(x=px, y=py, z=pz)
-    return pose
+def pose_message(pose: Face | core.Pose) -> Pose:
+    """Return the geometry_msgs/Pose of a face frame; at the origin where the place is unknown."""
+    x, y, z, w = quaternion_from_matrix(pose.rotation).tolist()
+    message = Pose(orientation=Quaternion(x=x, y=y, z=z, w=w))
+    if pose.position is not None:
+        px, py, pz = pose.position.tolist()
+        message.position = Point(x=px, y=py, z=pz)
+    return message
 
 
 def main_face_message(header: Any, faces: list[LocatedFace]) -> PoseStamped | None:
     """Return the pose of the first face, for consumers that want one standard message."""
-    return PoseStamped(header=header, pose=pose_message(faces[0])) if faces else None
+    return PoseStamped(header=header, pose=pose_message(faces[0].face)) if faces else None
 
 
 def face_from_message(message: msg.Face) -> Face:
-    """Return the core face of a headpose_ros/Face; its box is the clipped region of interest."""
-    roi, landmarks = message.roi, message.landmarks
-    q = message.head_pose.pose.pose.orientation
+    """Return the core face of a headpose_ros/Face, in the frame of the message.
+
+    Its box is the clipped region of interest; all else comes back as it was, to the precision of
+    the message's floats.
+    """
+    roi, landmarks, head = message.roi, message.landmarks, message.head_pose
+    pose, metric, smoothed = _pose(head.pose.pose, head), head.translation_is_metric, None
+    if message.smoothed:
+        smoothed = _pose(message.raw_pose, head), _twist(message.twist, metric)
     return Face(
         id=message.id,
         box=np.array([roi.x_offset, roi.y_offset, roi.width, roi.height], np.float64),
-        rotation=Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix(),
+        rotation=pose.rotation,
         landmarks=np.array(landmarks.image_points, np.float64).reshape(-1, 2),
         visibility=np.array(landmarks.visibility, np.float64),
         landmark_confidence=np.array(landmarks.confidence, np.float64),
         confidence=message.confidence,
+        position=pose.position,
         openness=np.array(
             [message.right_eye_openness, message.left_eye_openness, message.mouth_openness]
         ),
+        covariance=_covariance_from(head.pose.covariance),
+        interpupillary_distance=head.interpupillary_distance,
+        distance_is_measured=head.distance_is_measured,
+        raw=smoothed[0] if smoothed else None,
+        twist=smoothed[1] if smoothed else None,
     )
+
+
+def _pose(message: Pose, head: msg.HeadPose) -> core.Pose:
+    q, p = message.orientation, message.position
+    rotation = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    return core.Pose(rotation, np.array([p.x, p.y, p.z]) if head.translation_is_metric else None)
+
+
+def _twist(message: Twist, metric: bool) -> core.Twist:
+    return core.Twist(_array(message.angular), _array(message.linear) if metric else None)
+
+
+def _array(vector: Vector3) -> NDArray[np.float64]:
+    return np.array([vector.x, vector.y, vector.z])
+
+
+def _vector(values: NDArray[np.float64] | None) -> Vector3:
+    x, y, z = (0.0, 0.0, 0.0) if values is None else values.tolist()
+    return Vector3(x=x, y=y, z=z)
 
 
 def _face_message(located: LocatedFace, size: tuple[int, int]) -> msg.Face:
     face = located.face
     right_eye, left_eye, mouth = face.openness.tolist()
-    return msg.Face(
+    message = msg.Face(
         id=face.id,
-        roi=_roi(face.box, size),
+        roi=roi_message(face.box, size),
         confidence=face.confidence,
         head_pose=_head_pose_message(located),
         landmarks=_landmarks_message(located),
+        smoothed=face.raw is not None,
+        raw_pose=pose_message(_placed_as(face, face.raw) if face.raw else face),
         right_eye_openness=right_eye,
         left_eye_openness=left_eye,
         mouth_openness=mouth,
     )
-
-
-def _head_pose_message(located: LocatedFace) -> msg.HeadPose:
-    pitch, yaw, roll = located.face.pitch_yaw_roll.tolist()
-    message = msg.HeadPose(
-        translation_is_metric=located.position is not None, yaw=yaw, pitch=pitch, roll=roll
-    )
-    message.pose.pose = pose_message(located)
-    message.pose.covariance = _covariance(located.position)
+    if face.twist is not None:
+        linear = None if face.position is None else face.twist.linear
+        message.twist = Twist(linear=_vector(linear), angular=_vector(face.twist.angular))
     return message
 
 
-def _covariance(position: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return 36 values, row-major; -1 first in a block that is unknown."""
-    covariance = np.zeros((6, 6))
-    covariance[3, 3] = _UNKNOWN  # this network does not tell how sure it is of a rotation
-    if position is None:
-        covariance[0, 0] = _UNKNOWN
-    else:
-        covariance[:3, :3] = position_covariance(position)
+def _placed_as(face: Face, pose: core.Pose) -> core.Pose:
+    """Return the pose without a place where the face has none."""
+    return pose if face.position is not None else core.Pose(pose.rotation, None)
+
+
+def _head_pose_message(located: LocatedFace) -> msg.HeadPose:
+    face, (pitch, yaw, roll) = located.face, located.seen.pitch_yaw_roll.tolist()
+    metric = face.position is not None
+    message = msg.HeadPose(
+        translation_is_metric=metric,
+        distance_is_measured=metric and face.distance_is_measured,
+        interpupillary_distance=face.interpupillary_distance if metric else float('nan'),
+        yaw=yaw,
+        pitch=pitch,
+        roll=roll,
+    )
+    message.pose.pose = pose_message(face)
+    message.pose.covariance = _covariance(face)
+    return message
+
+
+def _covariance(face: Face) -> NDArray[np.float64]:
+    """Return 36 values, row-major; -1 first in a block that is unknown, and zeros there."""
+    covariance = face.covariance.copy()
+    if face.position is None:
+        covariance[:3, :3] = np.nan
+    for first in (0, 3):
+        if not np.isfinite(covariance[first, first]):
+            covariance[first : first + 3, :] = covariance[:, first : first + 3] = 0.0
+            covariance[first, first] = _UNKNOWN
     return covariance.ravel()
+
+
+def _covariance_from(values: Any) -> NDArray[np.float64]:
+    """Invert :func:`_covariance`."""
+    covariance = np.array(values, np.float64).reshape(6, 6)
+    for first in (0, 3):
+        if covariance[first, first] < 0:
+            covariance[first : first + 3, first : first + 3] = np.nan
+    return covariance
 
 
 def _landmarks_message(located: LocatedFace) -> msg.FacialLandmarks:
@@ -149,7 +232,8 @@ def _floats(values: NDArray[np.float64]) -> array[float]:
     return array('f', values.astype(np.float32).tobytes())
 
 
-def _roi(box: NDArray[np.float64], size: tuple[int, int]) -> RegionOfInterest:
+def roi_message(box: NDArray[np.float64], size: tuple[int, int]) -> RegionOfInterest:
+    """Return a box (4,) x, y, w, h in px, clipped to an image of this width and height."""
     limit = np.array(size)
     low = np.clip(np.floor(box[:2]), 0, limit).astype(int)
     high = np.clip(np.ceil(box[:2] + box[2:]), low, limit).astype(int)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+from headpose_ros.geometry.rotations import GAZE
+from headpose_ros.perception.faces import Face, Pose
 from headpose_ros.ros import qos
 from headpose_ros.ros.messages import LocatedFace, pose_message
 
@@ -17,31 +20,46 @@ _DEPTH = 100
 
 
 class FaceFrames:
-    """Publishes `face_<id>` frames as children of the camera's optical frame."""
+    """Publishes frames `face_<id>` and `gaze_<id>` as children of the camera's optical frame.
+
+    Eyeballs are not looked at: the gaze frame has the direction of the head.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._publisher = node.create_publisher(TFMessage, '/tf', qos.reliable(_DEPTH))
 
-    def publish(self, header: Any, faces: list[LocatedFace]) -> None:
+    def publish(self, header: Any, faces: Sequence[LocatedFace]) -> None:
         """Publish the frames of all faces of one image under the image's stamp."""
-        if faces:
-            self._publisher.publish(
-                TFMessage(transforms=[face_transform(header, face) for face in faces])
-            )
+        if faces and self._publisher.get_subscription_count():
+            makers = (face_transform, gaze_transform)
+            transforms = [make(header, face.face) for face in faces for make in makers]
+            self._publisher.publish(TFMessage(transforms=transforms))
 
     def destroy(self) -> None:
         """Withdraw the publisher."""
         self._node.destroy_publisher(self._publisher)
 
 
-def face_transform(header: Any, located: LocatedFace) -> TransformStamped:
+def face_transform(header: Any, face: Face) -> TransformStamped:
     """Return the transform from the face frame to the camera's optical frame."""
-    pose = pose_message(located)
+    return _transform(header, f'face_{face.id}', Pose(face.rotation, face.position))
+
+
+def gaze_transform(header: Any, face: Face) -> TransformStamped:
+    """Return the transform from the gaze frame to the camera's optical frame (REP 155).
+
+    At the place of the face frame, z out of the face, x to the person's right, y down.
+    """
+    return _transform(header, f'gaze_{face.id}', Pose(face.rotation @ GAZE, face.position))
+
+
+def _transform(header: Any, name: str, frame: Pose) -> TransformStamped:
+    pose = pose_message(frame)
     place = pose.position
     return TransformStamped(
         header=header,
-        child_frame_id=f'face_{located.face.id}',
+        child_frame_id=name,
         transform=Transform(
             translation=Vector3(x=place.x, y=place.y, z=place.z), rotation=pose.orientation
         ),

@@ -1,0 +1,155 @@
+"""Faces as ROS4HRI (REP 155) has them, by the messages of the package hri_msgs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from headpose_ros.errors import HeadposeError
+from headpose_ros.geometry.landmarks import COUNT, GROUPS
+from headpose_ros.perception.faces import Face
+from headpose_ros.ros import qos
+from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.messages import roi_message
+
+_ROOT = '/humans/faces'
+#: FacialLandmarks of hri_msgs: the points of iBUG-68 under their own numbers, then both pupils.
+_PUPILS = ('right_eye', 'left_eye')
+
+Size = tuple[int, int]
+
+
+class HriFaces:
+    """Publishes `/humans/faces/tracked` and, for every face, `roi`, `landmarks` and `cropped`.
+
+    Args:
+        node: The node that publishes.
+
+    Raises:
+        HeadposeError: hri_msgs is not installed.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node, self._types = node, _hri_msgs()
+        self._tracked = node.create_publisher(
+            self._types.IdsList, f'{_ROOT}/tracked', qos.reliable()
+        )
+        self._faces: dict[str, dict[str, Any]] = {}
+
+    def publish(
+        self, header: Any, size: Size, faces: Sequence[Face], image: NDArray[np.uint8] | None
+    ) -> None:
+        """Publish the faces of one image.
+
+        Args:
+            header: The image's.
+            size: Its width and height, px.
+            faces: The faces.
+            image: uint8 (H, W, 3) BGR, for `cropped`; None for no such images.
+        """
+        self._follow([face.id for face in faces])
+        heard(self._tracked, lambda: ids_message(self._types, header, faces))
+        for face in faces:
+            self._publish_face(header, size, face, image)
+
+    def _publish_face(
+        self, header: Any, size: Size, face: Face, image: NDArray[np.uint8] | None
+    ) -> None:
+        publishers, types = self._faces[face.id], self._types
+        heard(publishers['roi'], lambda: region_message(types, header, size, face))
+        heard(publishers['landmarks'], lambda: landmarks_message(types, header, size, face))
+        heard(publishers['cropped'], lambda: cropped_message(header, face, image))
+
+    def destroy(self) -> None:
+        """Withdraw all publishers."""
+        self._follow([])
+        self._node.destroy_publisher(self._tracked)
+
+    def _follow(self, names: Sequence[str]) -> None:
+        """Have publishers for these faces and no others."""
+        for name in [name for name in self._faces if name not in names]:
+            for publisher in self._faces.pop(name).values():
+                self._node.destroy_publisher(publisher)
+        for name in names:
+            if name not in self._faces:
+                self._faces[name] = self._create(name)
+
+    def _create(self, name: str) -> dict[str, Any]:
+        kinds = {
+            'roi': self._types.NormalizedRegionOfInterest2D,
+            'landmarks': self._types.FacialLandmarks,
+            'cropped': Image,
+        }
+        return {
+            topic: self._node.create_publisher(kind, f'{_ROOT}/{name}/{topic}', qos.reliable())
+            for topic, kind in kinds.items()
+        }
+
+
+def heard(publisher: Any, make: Callable[[], Any]) -> None:
+    """Make and publish a message, unless nobody listens or there is none to make."""
+    if publisher.get_subscription_count() and (message := make()) is not None:
+        publisher.publish(message)
+
+
+def ids_message(types: Any, header: Any, faces: Sequence[Face]) -> Any:
+    """Return the hri_msgs/IdsList of the faces in an image."""
+    return types.IdsList(header=header, ids=[face.id for face in faces])
+
+
+def region_message(types: Any, header: Any, size: Size, face: Face) -> Any:
+    """Return the hri_msgs/NormalizedRegionOfInterest2D of a face, clipped to the image."""
+    low, high = face.box[:2] / size, (face.box[:2] + face.box[2:]) / size
+    (xmin, ymin), (xmax, ymax) = low.clip(0, 1).tolist(), high.clip(0, 1).tolist()
+    return types.NormalizedRegionOfInterest2D(
+        header=header, xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax, c=float(face.confidence)
+    )
+
+
+def landmarks_message(types: Any, header: Any, size: Size, face: Face) -> Any | None:
+    """Return the hri_msgs/FacialLandmarks of a face; None from a network without landmarks.
+
+    Points outside of the image are put on its border with confidence 0, since the message allows
+    none out there. The pupils are the middles of the eyes' landmarks with confidence 0: nothing
+    looks for pupils.
+    """
+    if len(face.landmarks) != COUNT:
+        return None
+    pupils = [face.landmarks[list(GROUPS[eye])].mean(axis=0) for eye in _PUPILS]
+    points = np.vstack([face.landmarks, *pupils]) / size
+    confidence = np.concatenate([face.landmark_confidence, np.zeros(len(pupils))])
+    inside = ((points >= 0) & (points <= 1)).all(axis=1)
+    rows = zip(points.clip(0, 1).tolist(), (confidence * inside).tolist(), strict=True)
+    return types.FacialLandmarks(
+        header=header,
+        landmarks=[types.NormalizedPointOfInterest2D(x=x, y=y, c=c) for (x, y), c in rows],
+        width=size[0],
+        height=size[1],
+    )
+
+
+def cropped_message(header: Any, face: Face, image: NDArray[np.uint8] | None) -> Image | None:
+    """Return the picture of a face; None where it lies outside of the image."""
+    if image is None:
+        return None
+    roi = roi_message(face.box, (image.shape[1], image.shape[0]))
+    if not roi.width or not roi.height:
+        return None
+    x, y = roi.x_offset, roi.y_offset
+    return encode_bgr(image[y : y + roi.height, x : x + roi.width], header)
+
+
+def _hri_msgs() -> Any:
+    try:
+        from hri_msgs import msg
+    except ImportError:
+        raise HeadposeError(
+            'publish_hri needs the package hri_msgs, which is not installed: install '
+            'ros-$ROS_DISTRO-hri-msgs or set publish_hri to false'
+        ) from None
+    return msg

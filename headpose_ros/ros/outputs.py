@@ -1,0 +1,150 @@
+"""What the pose node tells about the faces of one camera: topics, TF frames, markers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from headpose_ros.geometry.camera import CameraModel
+from headpose_ros.msg import Faces
+from headpose_ros.perception.faces import Face
+from headpose_ros.ros import qos
+from headpose_ros.ros.cloud import landmark_cloud
+from headpose_ros.ros.hri import HriFaces, heard
+from headpose_ros.ros.markers import FaceMarkers
+from headpose_ros.ros.messages import LocatedFace, faces_message, located, main_face_message
+from headpose_ros.ros.tf import FaceFrames
+from headpose_ros.ros.transforms import TransformProblem, listen, patient_lookup
+
+_WARNING_PERIOD = 5.0
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is published beside the faces. The last two are fixed when FaceOutputs is made.
+
+    Attributes:
+        tf: Whether every face has TF frames.
+        markers: Whether RViz markers are published.
+        landmark_cloud: Whether the landmarks in space are published.
+        hri: Whether the topics of ROS4HRI are published.
+        output_frame: Frame of all poses but those of TF; empty for the camera's optical frame.
+    """
+
+    tf: bool = True
+    markers: bool = True
+    landmark_cloud: bool = True
+    hri: bool = False
+    output_frame: str = ''
+
+
+class FaceOutputs:
+    """Publishes the faces of one camera. Nothing is made that nobody listens to.
+
+    Args:
+        node: The node that publishes.
+        options: What is published.
+        prefix: Before the names of the topics, such as 'left/'; every camera of a node has its own.
+
+    Raises:
+        HeadposeError: hri_msgs is asked for and not installed.
+    """
+
+    def __init__(self, node: Node, options: OutputOptions, prefix: str = '') -> None:
+        self.options = options
+        self._node = node
+        # First, since it fails where hri_msgs is missing: nothing is left behind then.
+        self._hri = HriFaces(node) if options.hri else None
+        self._faces = self._publisher(Faces, f'{prefix}faces')
+        self._main = self._publisher(PoseStamped, f'{prefix}head_pose')
+        self._markers = self._publisher(MarkerArray, f'{prefix}markers')
+        self._cloud = self._publisher(PointCloud2, f'{prefix}landmarks')
+        self._frames = FaceFrames(node)
+        self._transforms = listen(node) if options.output_frame else None
+        self._marker_maker = FaceMarkers()
+        self._complaint = ''
+        # Kept: a logger remembers what it throttles.
+        self._log = node.get_logger().get_child('transform')
+
+    def publish(
+        self,
+        header: Any,
+        size: tuple[int, int],
+        faces: Sequence[Face],
+        camera: CameraModel | None,
+        image: NDArray[np.uint8] | None = None,
+    ) -> bool:
+        """Publish the faces of one image.
+
+        Args:
+            header: The image's: stamp and optical frame.
+            size: Width and height of the image, px.
+            faces: The faces, the preferred first.
+            camera: The calibrated camera that they were analysed with.
+            image: uint8 (H, W, 3) BGR, for pictures of faces in ROS4HRI.
+
+        Returns:
+            Whether the poses were published: not so while the output frame is out of reach.
+        """
+        placed = [located(face, camera) for face in faces]
+        if self.options.tf:
+            self._frames.publish(header, placed)
+        if self._hri is not None:
+            self._hri.publish(header, size, faces, image)
+        moved = self._in_output_frame(header, placed)
+        if moved is None:
+            return False
+        frame = self.options.output_frame or header.frame_id
+        self._publish_poses(Header(stamp=header.stamp, frame_id=frame), size, moved)
+        return True
+
+    def destroy(self) -> None:
+        """Withdraw the publishers."""
+        for publisher in (self._faces, self._main, self._markers, self._cloud):
+            self._node.destroy_publisher(publisher)
+        for part in (self._frames, self._hri, self._transforms):
+            if part is not None:
+                part.destroy()
+
+    def _publisher(self, kind: Any, topic: str) -> Any:
+        return self._node.create_publisher(kind, topic, qos.reliable())
+
+    def _publish_poses(self, header: Any, size: tuple[int, int], placed: list[LocatedFace]) -> None:
+        heard(self._faces, lambda: faces_message(header, size, placed))
+        heard(self._main, lambda: main_face_message(header, placed))
+        if self.options.markers:
+            heard(self._markers, lambda: self._marker_maker.message(header, placed))
+        if self.options.landmark_cloud:
+            heard(self._cloud, lambda: landmark_cloud(header, placed))
+
+    def _in_output_frame(self, header: Any, faces: list[LocatedFace]) -> list[LocatedFace] | None:
+        """Return the faces in the output frame; None where the transform is not there."""
+        target = self.options.output_frame
+        if self._transforms is None or target == header.frame_id:
+            return faces
+        stamp = Time.from_msg(header.stamp).nanoseconds
+        try:
+            found = patient_lookup(self._transforms, target, header.frame_id, stamp)
+        except TransformProblem as problem:
+            self._complain(problem)
+            return None
+        self._complaint = ''
+        return [one.in_frame(found.rotation, found.translation) for one in faces]
+
+    def _complain(self, problem: TransformProblem) -> None:
+        """Log what is missing once; a transform that is merely late now and then, seldom."""
+        if problem.is_late:
+            self._log.warning(f'{problem}; poses dropped', throttle_duration_sec=_WARNING_PERIOD)
+        elif problem.cause != self._complaint:
+            self._complaint = problem.cause
+            self._log.warning(f'{problem}; no poses are published')
