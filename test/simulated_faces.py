@@ -108,6 +108,9 @@ class Scene:
     def estimate(self, image, windows):
         return [self._estimate(window) for window in windows]
 
+    def estimate_each(self, views):
+        return [self._estimate(window) for _, window in views]
+
     def _estimate(self, window):
         """Return the landmarks of the face nearest to the middle of the window."""
         ones = np.ones(self.landmarks)
