@@ -19,6 +19,9 @@ from headpose_ros.perception.view import View, detect_in
 class Spot(Detector):
     """Finds the one white pixel, as a face with the upright window of its side."""
 
+    def require(self, confidence: float) -> None:
+        raise NotImplementedError
+
     def detect(self, image: np.ndarray) -> list[Detection]:
         self.shape = image.shape
         rows, columns = np.nonzero(image[..., 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,7 +56,8 @@ class FaceNetwork:
         self.spec = model.spec
         self.card = model.card
         self.device = choose_device(device)
-        self._network = model.network.to(self.device)
+        self._network = model.network
+        self.wake()
 
     def rest(self) -> None:
         """Give the memory of a GPU back; :meth:`wake` comes before the next estimate."""
@@ -100,6 +102,11 @@ class FaceNetwork:
         ]
         outputs = self._network(torch.stack(crops).to(self.device))
         return _estimates(outputs, fitted, spec)
+
+
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA GPU is in this machine, whether torch can use it or not."""
+    return Path('/dev/nvidia0').exists()
 
 
 def device_memory(device: torch.device) -> int:
