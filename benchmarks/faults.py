@@ -24,13 +24,11 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+import rig as rigs
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from scipy.spatial.transform import Rotation
-
-sys.path.insert(0, str(Path(__file__).parent))
-import rig as rigs
 
 from headpose_ros.models.weights import released_file
 from headpose_ros.ros import qos

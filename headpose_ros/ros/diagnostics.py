@@ -16,10 +16,13 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.time import Time
 
+from headpose_ros import __version__
 from headpose_ros.ros import qos
 from headpose_ros.ros.inputs import CameraInput
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+MARK = 'headpose'
+"""Key in every status of this package, with its version: others write to /diagnostics, too."""
 PERIOD = 1.0
 """Seconds between two messages."""
 SILENT_AFTER = 2.0
@@ -159,7 +162,10 @@ def status(name: str, findings: list[Finding], values: dict[str, Any], hardware:
         name=name,
         message='; '.join(finding.text for finding in findings) or 'OK',
         hardware_id=hardware,
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        values=[
+            KeyValue(key=key, value=str(value))
+            for key, value in ({MARK: __version__} | values).items()
+        ],
     )
 
 
