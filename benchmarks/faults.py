@@ -289,6 +289,8 @@ def run(kinds: tuple[Callable[[Bench], None], ...], count: int, compressed: bool
                 print(f'the node died of {kind.__name__}: exit code {process.returncode}')
                 return tried, survived, float('inf')
             survived[kind.__name__] += good
+            if not good:
+                print(f'fault {index}, {kind.__name__}, was not survived', flush=True)
             if index == count // 5:  # what is loaded lazily is there by now
                 begun = rigs.resident(process)
         return tried, survived, rigs.resident(process) - begun

@@ -121,3 +121,15 @@ def test_real_faces_of_a_sideways_camera_are_those_of_its_own_images():
     side = turned.box[2:].max() * LANDMARK_BOX_MARGIN
     assert np.abs(turned.landmarks - plain.landmarks).max() < 0.05 * side
     assert turned.rotation == pytest.approx(plain.rotation, abs=0.1)
+
+
+def test_a_face_that_jumps_is_found_again_in_the_same_frame():
+    world = scene((320, 360))
+    analyzer = Analyzer(world, world)
+    before = [analyzer.track(IMAGE, 1.0 + frame / 30) for frame in range(3)][-1]
+    world.heads[0].start = (1000, 300)
+    after = analyzer.track(IMAGE, 1.1)
+    assert len(before) == 1
+    assert world.looks == 2
+    assert not after  # not confirmed yet
+    assert len(analyzer.track(IMAGE, 1.133)) == 1

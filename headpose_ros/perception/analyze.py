@@ -72,6 +72,7 @@ class _Stream:
     view: View = field(default_factory=View)
     stamp: float = -np.inf
     frames_since_detection: int = 0
+    had_faces: bool = False
     calibrated: bool = False
     filters: dict[str, PoseFilter] = field(default_factory=dict)
 
@@ -176,11 +177,16 @@ class Analyzer:
             if not np.isfinite(frame.stamp):
                 raise FrameError(f'the stamp is {frame.stamp}, expected finite seconds')
         streams = [self._stream(frame.video) for frame in frames]
-        self.times.detect = 0.0
+        self.times = StageTimes()
         for frame, stream in zip(frames, streams, strict=True):
             self._advance(stream, frame.stamp, frame.camera is not None)
+            stream.had_faces = bool(stream.tracks.visible)
             self._look(frame.image, stream)
         found = self._faces(frames, streams)
+        for index, (frame, stream) in enumerate(zip(frames, streams, strict=True)):
+            if self._has_lost_all(stream):
+                self._look(frame.image, stream)
+                found[index] = self._faces([frame], [stream])[0]
         if not self.smoothing.enabled:
             return found
         return [
@@ -219,6 +225,11 @@ class Analyzer:
             self._detect(image, stream)
             stream.frames_since_detection = 0
         stream.frames_since_detection += 1
+
+    def _has_lost_all(self, stream: _Stream) -> bool:
+        """Whether no followed face was where it was expected, and the detector has not looked."""
+        looked = stream.frames_since_detection == 1
+        return stream.had_faces and not looked and not stream.tracks.visible
 
     def _detector_is_due(self, stream: _Stream) -> bool:
         # Without landmarks nothing but the detector can follow a face.
@@ -267,7 +278,7 @@ class Analyzer:
             _followed(frame, stream, {track.id: (track, next(estimates)) for track in group})
             for frame, stream, group in zip(frames, streams, seen, strict=True)
         ]
-        self.times.infer = 1e3 * (time.perf_counter() - start)
+        self.times.infer += 1e3 * (time.perf_counter() - start)
         return faces
 
     def _smoothed(self, faces: Sequence[Face], stamp: float, stream: _Stream) -> list[Face]:
