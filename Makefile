@@ -13,7 +13,7 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test train-smoke lint types clean
+.PHONY: help demo test faults soak train-smoke lint types clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
@@ -25,6 +25,12 @@ demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=
 test: $(VENV)/.tested-with  ## run every test, those of the training workspace too
 	$(BIN)/python -m pytest test $(PYTEST_ARGS)
 	$(BIN)/python -m pytest training/tests $(PYTEST_ARGS)
+
+faults: $(VENV)/.tested-with  ## a thousand seeded faults against the pose node (COUNT=number)
+	$(BIN)/python benchmarks/faults.py --count $(or $(COUNT),1000)
+
+soak: $(VENV)/.tested-with  ## ten minutes at 30 Hz with one to eight faces (MINUTES=number)
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),10)
 
 train-smoke: $(VENV)/.tested-with  ## train every system for a few steps on drawn faces, results in out/smoke
 	cd training && ../$(BIN)/headpose-train smoke --out "$(abspath $(OUT))/smoke"

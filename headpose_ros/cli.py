@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         prog='headpose', description='Head poses and facial landmarks, with or without ROS 2.'
     )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    for add in (_add_run, _add_image, _add_demo, _add_models, _add_params):
+    for add in (_add_run, _add_image, _add_demo, _add_models, _add_params, _add_doctor):
         add(commands)
     return parser
 
@@ -255,6 +255,37 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
         else:
             print(to_yaml(config, f'/**/{name}'))
     return 0
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'doctor',
+        help='why is nothing showing? looks at the running graph and says what to do',
+        description='Exit code: 0 when all is well, 1 when something is to be done.',
+    )
+    parser.add_argument(
+        '--seconds', type=float, default=3.0, help='how long to listen (%(default)s)'
+    )
+    parser.set_defaults(command=_doctor)
+
+
+def _doctor(options: argparse.Namespace, ros_arguments: list[str]) -> int:
+    import rclpy
+
+    from headpose_ros.ros.doctor import examine
+
+    rclpy.init(args=ros_arguments)
+    try:
+        report = examine(options.seconds)
+    finally:
+        rclpy.try_shutdown()
+    for line in report.lines:
+        print(f'{line.level:>5}  {line.text}')
+    for name, values in report.values.items():
+        print(f'\n{name}')
+        for key, value in values.items():
+            print(f'  {key}: {value}')
+    return 0 if report.healthy else 1
 
 
 if __name__ == '__main__':

@@ -95,6 +95,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         'ros_arguments': ['--log-level', value['log_level']],
         'remappings': [
             ('camera/image_raw', value['image_topic']),
+            ('camera/image_raw/compressed', f'{value["image_topic"]}/compressed'),
             ('camera/camera_info', value['camera_info_topic']),
         ],
     }

@@ -98,6 +98,9 @@ class Scene:
             found.append(self._detection(place, self.rng.uniform(40, 200)))
         return found
 
+    def require(self, confidence):
+        pass
+
     def _detection(self, center, side):
         x, y = center + self.rng.normal(0, 2 * self.noise * side, 2)
         side = side * np.exp(self.rng.normal(0, 0.07))
@@ -107,6 +110,9 @@ class Scene:
 
     def estimate(self, image, windows):
         return [self._estimate(window) for window in windows]
+
+    def estimate_each(self, views):
+        return [self._estimate(window) for _, window in views]
 
     def _estimate(self, window):
         """Return the landmarks of the face nearest to the middle of the window."""

@@ -2,47 +2,58 @@ from __future__ import annotations
 
 import threading
 
-from headpose_ros.ros.newest import NewestSlot
+from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.statistics import NodeStatistics
 
 
-def test_the_newest_item_wins_and_the_others_are_counted():
-    slot: NewestSlot[int] = NewestSlot()
-    for item in range(5):
-        slot.put(item)
-    assert slot.take() == 4
-    assert slot.replaced == 4
+def test_the_newest_item_of_each_sender_wins():
+    slots: NewestItems[int] = NewestItems()
+    lost = [slots.put('left', item) for item in range(5)] + [slots.put('right', 9)]
+    assert slots.take() == {'left': 4, 'right': 9}
+    assert lost == [False, True, True, True, True, False]
 
 
 def test_every_item_is_taken_or_counted():
-    slot: NewestSlot[int] = NewestSlot()
+    slots: NewestItems[int] = NewestItems()
     taken: list[int] = []
 
     def work() -> None:
-        while (item := slot.take()) is not None:
-            taken.append(item)
+        while (items := slots.take()) is not None:
+            taken.extend(items.values())
 
     worker = threading.Thread(target=work)
     worker.start()
-    for item in range(1, 5001):
-        slot.put(item)
+    lost = sum(slots.put('one', item) for item in range(1, 5001))
     while not taken or taken[-1] != 5000:
         pass
-    slot.close()
+    slots.close()
     worker.join(timeout=10)
     assert not worker.is_alive()
-    assert len(taken) + slot.replaced == 5000
+    assert len(taken) + lost == 5000
     assert taken == sorted(taken)
 
 
-def test_closing_wakes_who_waits():
-    slot: NewestSlot[int] = NewestSlot()
-    results: list[int | None] = []
-    waiter = threading.Thread(target=lambda: results.append(slot.take()))
+def test_a_fast_sender_does_not_starve_a_slow_one():
+    slots: NewestItems[int] = NewestItems()
+    for round_ in range(20):
+        for item in range(50):
+            slots.put('fast', item)
+        slots.put('slow', round_)
+        assert slots.take() == {'fast': 49, 'slow': round_}
+
+
+def test_closing_wakes_who_waits_and_tells_what_is_left():
+    slots: NewestItems[int] = NewestItems()
+    results: list[object] = []
+    waiter = threading.Thread(target=lambda: results.append(slots.take()))
     waiter.start()
-    slot.close()
+    assert slots.close() == []
     waiter.join(timeout=10)
     assert results == [None]
+    assert slots.put('late', 1)
+    other: NewestItems[int] = NewestItems()
+    other.put('one', 1)
+    assert other.close() == ['one']
 
 
 def test_statistics_give_median_and_high_percentile():

@@ -195,7 +195,7 @@ def _watch(
 
 
 def _table(observer: _Observer, pose: PoseNode) -> Table:
-    summary = pose.statistics.summary()
+    summary = pose.summary()
     age = summary['milliseconds'].get('age', {}).get('median', float('nan'))
     table = Table(
         title=f'{observer.rate:.1f} Hz   age {age:.0f} ms   in {summary["frames_in"]}   '
@@ -216,7 +216,7 @@ def _report(options: DemoOptions, observer: _Observer, pose: PoseNode) -> dict[s
     return {
         'source': options.source,
         'model': options.model,
-        **pose.statistics.summary(),
+        **pose.summary(),
         'rate_hz': round(observer.rate, 2),
         'angle_ranges_deg': observer.ranges(),
     }

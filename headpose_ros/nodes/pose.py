@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
@@ -11,32 +12,37 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
+from headpose_ros.models.weights import load_model
 from headpose_ros.nodes.runner import run
-from headpose_ros.perception.analyze import Analyzer, load_analyzer
-from headpose_ros.perception.depth import DepthImage
-from headpose_ros.perception.infer import limit_cpu_threads
+from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
+from headpose_ros.perception.faces import Face
+from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
+from headpose_ros.perception.view import View
 from headpose_ros.ros import qos
-from headpose_ros.ros.camera_info import CameraInfoError, camera_model
-from headpose_ros.ros.depth import decode_depth
-from headpose_ros.ros.images import ImageError, decode
-from headpose_ros.ros.newest import NewestSlot
+from headpose_ros.ros.diagnostics import (
+    SILENT_AFTER,
+    WARN,
+    Diagnostics,
+    Finding,
+    Rates,
+    camera_findings,
+    camera_values,
+    status,
+)
+from headpose_ros.ros.inputs import TRANSPORTS, CameraInput, InputOptions
+from headpose_ros.ros.lifecycle import reporting
+from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
-from headpose_ros.ros.pairing import DepthPairing
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
-from headpose_ros.ros.statistics import NodeStatistics
+from headpose_ros.ros.statistics import summarize
 
-_WARNING_PERIOD = 5.0
-_SILENCE_PERIOD = 5.0
+_NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
 _TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
-#: A colour image and its depth.
-_Pair = tuple[Image, 'Image | None']
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,9 @@ class PoseConfig:
     """Parameters of the pose node."""
 
     model: str = parameter(
-        'mnn_lite', 'Network: a released model or the path of a .safetensors file.', read_only=True
+        'mnn_lite',
+        'Network: a released model or the path of a .safetensors file. May be changed while the '
+        'node runs: one that cannot be loaded is refused, and the old one goes on.',
     )
     device: str = parameter(
         'auto', 'Where the network runs: auto, cpu, cuda or cuda:N.', read_only=True
@@ -64,7 +72,6 @@ class PoseConfig:
         'Least score of a detected face.',
         minimum=0.05,
         maximum=0.99,
-        read_only=True,
     )
     detect_every: int = parameter(
         _TRACKING.detect_every,
@@ -134,6 +141,38 @@ class PoseConfig:
         maximum=100.0,
         unit='m/s',
     )
+    cameras: list[str] = parameter(  # noqa: RUF009
+        ['camera'],
+        'Namespaces of the cameras, each with image_raw and camera_info. Of several cameras the '
+        'outputs stand below their namespaces, too, such as left/faces.',
+        read_only=True,
+    )
+    image_transport: str = parameter(
+        'raw',
+        'Images to subscribe to: image_raw, or image_raw/compressed with JPEG or PNG.',
+        choices=TRANSPORTS,
+        read_only=True,
+    )
+    image_region: list[float] = parameter(  # noqa: RUF009
+        [0.0, 0.0, 1.0, 1.0],
+        'Part of the images in which faces are followed: x, y, width and height as shares of the '
+        "image's; four numbers for all cameras or four per camera.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    quarter_turns: list[float] = parameter(  # noqa: RUF009
+        [0.0],
+        'Clockwise quarter turns that bring the images of a camera mounted sideways upright; one '
+        'number for all cameras or one per camera. Results stay in the frame of the images.',
+        choices=(0, 1, 2, 3),
+    )
+    max_age: float = parameter(
+        0.0,
+        'Drop images that are older than this when their turn comes; 0 for no limit.',
+        minimum=0.0,
+        maximum=3600.0,
+        unit='s',
+    )
     image_reliability: str = parameter(
         'best_effort',
         'Reliability asked of the camera; best_effort connects to every camera.',
@@ -151,7 +190,7 @@ class PoseConfig:
     )
     use_depth: bool = parameter(
         False,
-        'Take distances from camera/depth_registered/image_raw: depth that is aligned with the '
+        'Take distances from <camera>/depth_registered/image_raw: depth that is aligned with the '
         'colour image, 16UC1 in millimetres or 32FC1 in metres.',
         read_only=True,
     )
@@ -178,16 +217,27 @@ class PoseConfig:
     )
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """An image that is decoded and waits for the network."""
+
+    camera: CameraInput
+    header: Any
+    frame: Frame
+    decode: float  # ms
+
+
 class PoseNode(LifecycleNode):
-    """Finds heads in `camera/image_raw`; parameters stand in :class:`PoseConfig`.
+    """Finds heads in the images of one or several cameras; parameters: :class:`PoseConfig`.
 
-    Subscribes: `camera/image_raw` (sensor_msgs/Image), `camera/camera_info`
-    (sensor_msgs/CameraInfo), `camera/depth_registered/image_raw` (sensor_msgs/Image) if asked to.
-    Publishes: `faces` (headpose_ros/Faces, one for every processed image), `head_pose`
-    (geometry_msgs/PoseStamped of the preferred face), `markers` (visualization_msgs/MarkerArray),
-    `landmarks` (sensor_msgs/PointCloud2), `/tf`, and what ROS4HRI has. All stamps are the image's.
+    Subscribes for every camera: `<camera>/image_raw` (sensor_msgs/Image) or
+    `<camera>/image_raw/compressed` (sensor_msgs/CompressedImage), `<camera>/camera_info`
+    (sensor_msgs/CameraInfo); and `<camera>/depth_registered/image_raw` (sensor_msgs/Image) if
+    asked to. Publishes what `ros.outputs.FaceOutputs` says and `/diagnostics`
+    (diagnostic_msgs/DiagnosticArray). All stamps are the images'.
 
-    Frames wait in a slot for the newest one, and one thread works: nothing queues.
+    Of every camera the newest image waits, and one thread works on all that wait: nothing queues,
+    and no camera starves another.
 
     Args:
         options: Passed to rclpy's LifecycleNode.
@@ -200,15 +250,28 @@ class PoseNode(LifecycleNode):
         # First, since a node that fails to start is destroyed like any other.
         self._failure: HeadposeError | None = None
         self._analyzer: Analyzer | None = None
+        self._next_network: FaceNetwork | None = None
         self._worker: threading.Thread | None = None
+        self._outputs: dict[str, FaceOutputs] = {}
+        self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
-        self.statistics = NodeStatistics()
-        self._loggers: dict[str, Any] = {}
         self._config = declare(self, PoseConfig)
+        check_cameras(self._config.cameras)
+        views(self._config)
+        for name in self._config.cameras:
+            options_ = input_options(self._config)
+            self._cameras[name] = CameraInput(self, name, options_, self._take_image)
+        self._rates = {name: Rates() for name in self._cameras}
+        self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
             self._start()
 
+    def summary(self) -> dict[str, Any]:
+        """Return counts and times over all cameras; see `ros.statistics`."""
+        return summarize(camera.statistics for camera in self._cameras.values())
+
+    @reporting
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and the detector, create the publishers."""
         config = self._config
@@ -222,52 +285,54 @@ class PoseNode(LifecycleNode):
                 tracking=tracking_options(config),
                 smoothing=smoothing_options(config),
             )
-            self._outputs = FaceOutputs(self, output_options(config))
+            self._create_outputs(config)
         except HeadposeError as error:
-            self._analyzer, self._failure = None, error
+            self._release()
+            self._failure = error
             self.get_logger().error(f'cannot configure: {error}')
             return TransitionCallbackReturn.FAILURE
         self._analyzer.interpupillary_distance = config.interpupillary_distance
-        self._log_model(self._analyzer)
+        self._look(config)
+        self._log_model(self._analyzer.network)
         return TransitionCallbackReturn.SUCCESS
 
+    @reporting
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the worker, then listen to the camera."""
-        self._camera: CameraModel | None = None
-        self._camera_said = ''
-        self._slot: NewestSlot[_Pair] = NewestSlot()
-        self._worker = threading.Thread(target=self._work, args=(self._slot,), daemon=True)
+        """Take the device, start the worker, then listen to the cameras."""
+        assert self._analyzer is not None
+        self._analyzer.network.wake()
+        self._waiting: NewestItems[Any] = NewestItems()
+        self._worker = threading.Thread(target=self._work, args=(self._waiting,), daemon=True)
         self._worker.start()
-        profile = qos.from_name(self._config.image_reliability)
-        self._images = self.create_subscription(
-            Image, 'camera/image_raw', self._take_image, profile
-        )
-        self._infos = self.create_subscription(
-            CameraInfo, 'camera/camera_info', self._take_camera_info, profile
-        )
-        self._pairing = DepthPairing(self._put) if self._config.use_depth else None
-        if self._pairing is not None:
-            self._depths = self.create_subscription(
-                Image, 'camera/depth_registered/image_raw', self._pairing.add_depth, profile
-            )
-        self._last_count = -1
-        self._silence = self.create_timer(_SILENCE_PERIOD, self._warn_of_silence)
+        for camera in self._cameras.values():
+            camera.start()
         return super().on_activate(state)
 
+    @reporting
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening and working; the network stays loaded."""
+        """Stop listening and working and give the device's memory back; the weights stay here."""
         self._stop()
         return super().on_deactivate(state)
 
+    @reporting
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the network and the publishers."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    @reporting
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop whatever runs."""
         self._stop()
         self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @reporting
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo everything after a transition that failed; the node can be configured again."""
+        self._stop()
+        self._release()
+        self.get_logger().error('back to unconfigured after the failed transition')
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
@@ -287,143 +352,181 @@ class PoseNode(LifecycleNode):
         worker, self._worker = self._worker, None
         if worker is None:
             return
-        self.destroy_timer(self._silence)
-        self.destroy_subscription(self._images)
-        self.destroy_subscription(self._infos)
-        if self._pairing is not None:
-            self.destroy_subscription(self._depths)
-        self._slot.close()
-        worker.join(timeout=5.0)
+        for camera in self._cameras.values():
+            camera.stop()
+        for name in self._waiting.close():
+            self._cameras[name].statistics.frames_dropped += 1
+        worker.join()
         if self._analyzer is not None:
+            self._change_network(self._analyzer)
             self._analyzer.reset()
+            self._analyzer.network.rest()
+
+    def _create_outputs(self, config: PoseConfig) -> None:
+        several = len(self._cameras) > 1
+        for name in self._cameras:
+            prefix = f'{name}/' if several else ''
+            self._outputs[name] = FaceOutputs(self, output_options(config), prefix)
 
     def _release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
-        if self._analyzer is None:
-            return
-        self._analyzer = None
-        self._outputs.destroy()
+        self._analyzer = self._next_network = None
+        for outputs in self._outputs.values():
+            outputs.destroy()
+        self._outputs = {}
 
     def _apply(self, config: PoseConfig) -> None:
-        """Take over parameters that were changed."""
+        """Take over parameters that were changed, all of them or none."""
         tracking, smoothing = tracking_options(config), smoothing_options(config)
+        views(config)
+        analyzer, model = self._analyzer, config.model
+        if analyzer is not None and model != self._config.model:
+            self._next_network = FaceNetwork(load_model(model), config.device)
         self._config = config
-        if self._analyzer is not None:
-            self._analyzer.configure(tracking, smoothing)
-            self._analyzer.interpupillary_distance = config.interpupillary_distance
-            self._outputs.options = output_options(config)
+        for camera in self._cameras.values():
+            camera.options = input_options(config)
+        if analyzer is None:
+            return
+        analyzer.configure(tracking, smoothing)
+        analyzer.interpupillary_distance = config.interpupillary_distance
+        analyzer.detector.require(config.detector_threshold)
+        self._look(config)
+        for outputs in self._outputs.values():
+            outputs.options = output_options(config)
+        if self._worker is None:
+            self._change_network(analyzer)
+            analyzer.network.rest()
 
-    def _log_model(self, analyzer: Analyzer) -> None:
-        network = analyzer.network
+    def _look(self, config: PoseConfig) -> None:
+        """Tell the analyzer how the cameras look at the scene."""
+        assert self._analyzer is not None
+        for name, view in views(config).items():
+            self._analyzer.look(view, name)
+
+    def _change_network(self, analyzer: Analyzer) -> None:
+        """Go on with a network that was loaded meanwhile."""
+        network, self._next_network = self._next_network, None
+        if network is not None:
+            analyzer.use(network)
+            self._log_model(network)
+
+    def _log_model(self, network: FaceNetwork) -> None:
         licence = network.card.get('license', 'unknown')
         self.get_logger().info(
             f'model {network.spec.name} on {network.device}; terms of its weights: {licence}'
         )
 
-    def _take_image(self, image: Image) -> None:
-        self.statistics.frames_in += 1
-        if self._pairing is None:
-            self._put(image, None)
-        else:
-            self._pairing.add_image(image)
+    def _take_image(self, camera: str, message: Any, depth: Any) -> None:
+        waiting = self._waiting.put(camera, (message, depth))
+        self._cameras[camera].statistics.frames_dropped += waiting
 
-    def _put(self, image: Image, depth: Image | None) -> None:
-        self._slot.put((image, depth))
-        self.statistics.frames_dropped = self._slot.replaced
+    def _statuses(self) -> list[Any]:
+        """Return the node's and the cameras' diagnostics; log what is silent."""
+        found = [status(f'{self.get_name()}: node', *self._node_findings())]
+        active = self._worker is not None
+        now = self.get_clock().now()
+        for name, camera in self._cameras.items():
+            publishers = self.count_publishers(camera.image_topic) if active else 0
+            findings = camera_findings(camera, now, publishers) if active else []
+            if active and camera.seconds_since_image() > SILENT_AFTER:
+                camera.warn('silence', findings[0].text)
+            values = camera_values(camera, self._rates[name])
+            frame = camera.header.frame_id if camera.header is not None else ''
+            found.append(status(f'{self.get_name()}: {name}', findings, values, frame))
+        return found
 
-    def _take_camera_info(self, info: CameraInfo) -> None:
-        """Keep the calibration; say once what it means for the poses."""
-        try:
-            self._camera = camera_model(info)
-        except CameraInfoError as error:
-            self._camera = None
-            self._warn(
-                'camera_info', f'{self._infos.topic_name}: {error}; poses are rotations only'
-            )
-            return
-        self._say_once(
-            'camera is calibrated: positions are metric (mean adult face size)'
-            if self._camera
-            else f'{self._infos.topic_name} says uncalibrated (K is zero): poses are rotations only'
-        )
-
-    def _say_once(self, text: str) -> None:
-        if text != self._camera_said:
-            self._camera_said = text
-            self.get_logger().info(text)
-
-    def _warn_of_silence(self) -> None:
-        """Say why nothing comes out when no images came in for a while."""
-        count, before = self.statistics.frames_in, self._last_count
-        self._last_count = count
-        if count != before:
-            return
-        topic = self._images.topic_name
-        publishers = self.count_publishers(topic)
-        why = 'nobody publishes it' if not publishers else f'{publishers} publisher(s), no message'
-        self.get_logger().warning(f'no images on {topic} for {_SILENCE_PERIOD:g} s: {why}')
-
-    def _work(self, slot: NewestSlot[_Pair]) -> None:
-        """Analyse the newest image again and again until the slot closes."""
-        while (pair := slot.take()) is not None:
-            try:
-                self._process(*pair)
-            except HeadposeError as error:
-                self.statistics.frames_refused += 1
-                self._warn('image', f'{self._images.topic_name}: frame dropped: {error}')
-            except Exception as error:
-                if not self.context.ok():
-                    return
-                # One bad frame must not end the thread that all later frames need.
-                self.statistics.frames_refused += 1
-                self._warn('frame', f'frame dropped: {type(error).__name__}: {error}')
-
-    def _process(self, image: Image, depth: Image | None) -> None:
-        """Turn one image into messages."""
+    def _node_findings(self) -> tuple[list[Finding], dict[str, Any], str]:
         analyzer = self._analyzer
-        assert analyzer is not None
+        if analyzer is None or self._worker is None:
+            text = 'not active: ros2 lifecycle set <node> configure, then activate'
+            return [Finding(WARN, text)], {}, ''
+        network = analyzer.network
+        device = str(network.device)
+        values = {
+            'model': network.spec.name,
+            'device': device,
+            'device asked for': self._config.device,
+            'device memory (MB)': round(device_memory(network.device) / 1e6, 1),
+        }
+        found = []
+        if device == 'cpu' and self._config.device == 'auto' and has_gpu():
+            text = 'fell back to the CPU though a GPU is there: this torch cannot use it'
+            found.append(Finding(WARN, text))
+        return found, values, device
+
+    def _work(self, slots: NewestItems[Any]) -> None:
+        """Analyse what waits again and again until the slots close."""
+        while (waiting := slots.take()) is not None:
+            analyzer = self._analyzer
+            assert analyzer is not None
+            self._change_network(analyzer)
+            frames = [self._prepared(self._cameras[name], *m) for name, m in waiting.items()]
+            self._analyse(analyzer, [frame for frame in frames if frame is not None])
+            del waiting, frames  # the last images are not kept while none comes
+
+    def _prepared(self, camera: CameraInput, message: Any, depth: Any) -> _Waiting | None:
+        """Decode an image and its depth; None where the image cannot be used."""
         start = time.perf_counter()
-        pixels = decode(image)
-        decoded = time.perf_counter()
-        stamp = Time.from_msg(image.header.stamp)
-        # Once: the thread that listens may exchange it at any time.
-        camera = self._camera
-        size = (image.width, image.height)
-        distances = self._decoded_depth(depth, size) if self._config.use_depth else None
-        faces = analyzer.track(pixels, stamp.nanoseconds * 1e-9, camera, distances)
-        analysed = time.perf_counter()
-        if self._outputs.publish(image.header, size, faces, camera, pixels):
-            self.statistics.frames_out += 1
-            self.statistics.faces += len(faces)
-        else:
-            self.statistics.frames_refused += 1
-        age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
-        self.statistics.note(
+        try:
+            if late := camera.is_late(message.header, self.get_clock().now()):
+                camera.statistics.frames_late += 1
+                camera.warn('late', f'{camera.image_topic}: frame dropped: {late}')
+                return None
+            pixels = camera.decode(message)
+            camera.size = (pixels.shape[1], pixels.shape[0])
+            stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+            check_image(pixels)
+            distances = camera.decode_depth(depth)
+            frame = Frame(pixels, stamp, camera.camera, camera.name, distances)
+        except Exception as error:
+            self._refuse(camera, error)
+            return None
+        return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
+
+    def _analyse(self, analyzer: Analyzer, waiting: list[_Waiting]) -> None:
+        """Turn images into messages."""
+        if not waiting:
+            return
+        try:
+            found = analyzer.track_together([item.frame for item in waiting])
+        except Exception as error:
+            for item in waiting:
+                self._refuse(item.camera, error)
+            return
+        for item, faces in zip(waiting, found, strict=True):
+            try:
+                self._publish(analyzer, item, faces)
+            except Exception as error:
+                self._refuse(item.camera, error)
+
+    def _publish(self, analyzer: Analyzer, item: _Waiting, faces: list[Face]) -> None:
+        start = time.perf_counter()
+        image = item.frame.image
+        size = (image.shape[1], image.shape[0])
+        outputs = self._outputs[item.camera.name]
+        if not outputs.publish(item.header, size, faces, item.frame.camera, image):
+            item.camera.statistics.frames_refused += 1
+            return
+        age = (self.get_clock().now() - Time.from_msg(item.header.stamp)).nanoseconds * 1e-6
+        item.camera.note_out(
+            faces,
             age=age,
-            decode=1e3 * (decoded - start),
+            decode=item.decode,
             detect=analyzer.times.detect,
             infer=analyzer.times.infer,
-            publish=1e3 * (time.perf_counter() - analysed),
+            publish=1e3 * (time.perf_counter() - start),
         )
 
-    def _decoded_depth(self, depth: Image | None, size: tuple[int, int]) -> DepthImage | None:
-        """Return the depth that came with an image; without it faces have their assumed size."""
-        topic, so = self._depths.topic_name, 'distances rest on the size of faces'
-        if depth is None:
-            self._warn('no_depth', f'{topic}: nothing for the time of the colour image; {so}')
-            return None
-        try:
-            return decode_depth(depth, size)
-        except ImageError as error:
-            self._warn('depth', f'{topic}: {error}; {so}')
-            return None
+    def _refuse(self, camera: CameraInput, error: Exception) -> None:
+        """Count and report a frame that cannot be used.
 
-    def _warn(self, kind: str, text: str) -> None:
-        """Log a warning, each kind at most once in a while."""
-        if kind not in self._loggers:
-            # Kept, since a logger remembers what it throttles.
-            self._loggers[kind] = self.get_logger().get_child(kind)
-        self._loggers[kind].warning(text, throttle_duration_sec=_WARNING_PERIOD)
+        One bad frame must not end the thread that all later frames need.
+        """
+        if not self.context.ok():
+            return  # whatever was under way when the node was shut down fails in its own way
+        camera.statistics.frames_refused += 1
+        kind = '' if isinstance(error, HeadposeError) else f'{type(error).__name__}: '
+        camera.warn('image', f'{camera.image_topic}: frame dropped: {kind}{error}')
 
 
 def tracking_options(config: PoseConfig) -> TrackingOptions:
@@ -445,6 +548,46 @@ def tracking_options(config: PoseConfig) -> TrackingOptions:
         retain=config.retain,
         prefer=config.prefer,
         region=(region[0], region[1], region[2], region[3]),
+    )
+
+
+def views(config: PoseConfig) -> dict[str, View]:
+    """Return how each camera looks at the scene.
+
+    Raises:
+        ParameterProblem: Regions or turns are too few or too many, or a region is empty.
+    """
+    count, region, turns = len(config.cameras), config.image_region, config.quarter_turns
+    if len(region) not in (4, 4 * count) or 0 in region[2::4] or 0 in region[3::4]:
+        raise ParameterProblem(
+            f'parameter image_region is {region}: expected x, y, width, height, the last two '
+            f'above 0, once or for each of {count} cameras'
+        )
+    if len(turns) not in (1, count):
+        raise ParameterProblem(
+            f'parameter quarter_turns is {turns}: expected one number or one for each of {count} '
+            'cameras'
+        )
+    regions = list(zip(*[iter(region)] * 4, strict=True))
+    return {
+        name: View(regions[index % len(regions)], int(turns[index % len(turns)]))
+        for index, name in enumerate(config.cameras)
+    }
+
+
+def check_cameras(names: Sequence[str]) -> None:
+    """Raise ParameterProblem unless these are different namespaces, at least one."""
+    if not names or len(set(names)) < len(names) or not all(map(_NAMESPACE.fullmatch, names)):
+        raise ParameterProblem(
+            f'parameter cameras is {list(names)}: expected different namespaces such as '
+            "'camera' or '/front/left', at least one"
+        )
+
+
+def input_options(config: PoseConfig) -> InputOptions:
+    """Return how the node listens to its cameras."""
+    return InputOptions(
+        config.image_transport, config.image_reliability, config.max_age, config.use_depth
     )
 
 

@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.ros.memory import keep_large_buffers
 from headpose_ros.ros.transport import prefer_shared_memory
 
 EXIT_OK = 0
@@ -51,6 +52,7 @@ def run(factory: Factory, args: Sequence[str] | None = None) -> int:
 
 def _init(args: Sequence[str] | None) -> None:
     """Initialise rclpy; wrong ROS arguments become a HeadposeError."""
+    keep_large_buffers()
     prefer_shared_memory()
     try:
         # Its signal handlers come later: they would take the context away from under nodes that

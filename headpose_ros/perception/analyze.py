@@ -5,6 +5,7 @@ What `headpose_ros.load` gives and the nodes run.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
 from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks
+from headpose_ros.perception.view import View, detect_in
 
 #: Mean landmark confidence under which a crop shows no face. The report of the weights has the
 #: first percentile over faces, far above this; background stays below it (a test looks).
@@ -40,9 +42,28 @@ class FrameError(HeadposeError, ValueError):
     """An image that cannot be analysed."""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """An image of one of several videos.
+
+    Attributes:
+        image: uint8 (H, W, 3) BGR.
+        stamp: Time of the image in seconds.
+        camera: The calibrated camera, or None.
+        video: Name of the video; each is followed for itself.
+        depth: Aligned with the image, for true distances; or None.
+    """
+
+    image: NDArray[np.uint8]
+    stamp: float
+    camera: CameraModel | None = None
+    video: str = ''
+    depth: DepthImage | None = None
+
+
 @dataclass
 class StageTimes:
-    """How long the stages of the last image took, in milliseconds."""
+    """How long the stages of the last images took together, in milliseconds."""
 
     detect: float = 0.0
     infer: float = 0.0
@@ -53,8 +74,10 @@ class _Stream:
     """What `track` remembers of one video."""
 
     tracks: Tracks
+    view: View = field(default_factory=View)
     stamp: float = -np.inf
     frames_since_detection: int = 0
+    had_faces: bool = False
     calibrated: bool = False
     filters: dict[str, PoseFilter] = field(default_factory=dict)
     sizes: FaceSizes = field(default_factory=FaceSizes)
@@ -90,16 +113,30 @@ class Analyzer:
         self.detector = detector
         self.interpupillary_distance = INTERPUPILLARY_DISTANCE
         self.times = StageTimes()
-        self._stream = _Stream(Tracks(keep_windows=self._has_landmarks))
+        self._streams: dict[str, _Stream] = {}
+        self._numbers = itertools.count(1)
+        self.tracking = tracking or TrackingOptions()
         self.smoothing = smoothing or SmoothingOptions()
-        self.configure(tracking or TrackingOptions(), self.smoothing)
 
     def configure(self, tracking: TrackingOptions, smoothing: SmoothingOptions) -> None:
         """Change how faces are followed and smoothed, from the next image on; ids stay."""
-        self.tracking = self._stream.tracks.options = tracking
-        if smoothing != self.smoothing:
-            self.smoothing = smoothing
-            self._stream.filters = {}
+        self.tracking = tracking
+        for stream in self._streams.values():
+            stream.tracks.options = tracking
+            if smoothing != self.smoothing:
+                stream.filters = {}
+        self.smoothing = smoothing
+
+    def use(self, network: FaceNetwork) -> None:
+        """Go on with another network from the next image on; ids stay, filters start anew."""
+        self.network = network
+        for stream in self._streams.values():
+            stream.tracks.keep_windows = self._has_landmarks
+            stream.filters = {}
+
+    def look(self, view: View, video: str = '') -> None:
+        """Set which part of a video's images is looked at, and how its camera is mounted."""
+        self._stream(video).view = view
 
     def __call__(
         self,
@@ -122,9 +159,10 @@ class Analyzer:
         """
         check_image(image)
         tracks = Tracks(replace(self.tracking, confirm_hits=1), self._has_landmarks)
-        self._detect(image, tracks)
-        sizes = FaceSizes(self.interpupillary_distance)
-        return [sizes.apply(face, depth) for face in self._faces(image, tracks, camera)]
+        stream = _Stream(tracks)
+        self._detect(image, stream)
+        faces = self._faces([Frame(image, 0.0, camera)], [stream])[0]
+        return self._sized(faces, depth, stream)
 
     def track(
         self,
@@ -148,40 +186,76 @@ class Analyzer:
         Raises:
             FrameError: The image has another shape or type, or the stamp is not finite.
         """
-        check_image(image)
-        if not np.isfinite(stamp):
-            raise FrameError(f'the stamp is {stamp}, expected finite seconds')
-        self._advance(stamp, camera is not None)
-        stream = self._stream
-        self.times.detect = 0.0
-        if self._detector_is_due(stream):
-            self._detect(image, stream.tracks)
-            stream.frames_since_detection = 0
-        stream.frames_since_detection += 1
-        faces = self._sized(self._faces(image, stream.tracks, camera), depth)
-        return self._smoothed(faces, stamp) if self.smoothing.enabled else faces
+        return self.track_together([Frame(image, stamp, camera, depth=depth)])[0]
+
+    def track_together(self, frames: Sequence[Frame]) -> list[list[Face]]:
+        """Analyse the next image of several videos at once, their faces in one batch.
+
+        Args:
+            frames: At most one image of each video; otherwise as for :meth:`track`.
+
+        Returns:
+            For every frame its faces, as :meth:`track` does. Ids are unique over all videos.
+
+        Raises:
+            FrameError: As :meth:`track`, before any of the frames is used.
+        """
+        for frame in frames:
+            check_image(frame.image)
+            if not np.isfinite(frame.stamp):
+                raise FrameError(f'the stamp is {frame.stamp}, expected finite seconds')
+        streams = [self._stream(frame.video) for frame in frames]
+        self.times = StageTimes()
+        for frame, stream in zip(frames, streams, strict=True):
+            self._advance(stream, frame.stamp, frame.camera is not None)
+            stream.had_faces = bool(stream.tracks.visible)
+            self._look(frame.image, stream)
+        found = self._faces(frames, streams)
+        for index, (frame, stream) in enumerate(zip(frames, streams, strict=True)):
+            if self._has_lost_all(stream):
+                self._look(frame.image, stream)
+                found[index] = self._faces([frame], [stream])[0]
+        return [
+            self._smoothed(self._sized(faces, frame.depth, stream), frame.stamp, stream)
+            for faces, frame, stream in zip(found, frames, streams, strict=True)
+        ]
 
     def reset(self) -> None:
-        """Forget the faces of the video; ids go on counting."""
-        self._stream.tracks.clear()
-        self._stream.filters = {}
-        self._stream.sizes = FaceSizes()
-        self._stream.stamp = -np.inf
-        self._stream.frames_since_detection = 0
+        """Forget the faces of all videos; ids go on counting."""
+        for stream in self._streams.values():
+            _restart(stream)
+
+    def _stream(self, video: str) -> _Stream:
+        """Return what is remembered of a video, at first nothing."""
+        if video not in self._streams:
+            tracks = Tracks(self.tracking, self._has_landmarks, self._numbers)
+            self._streams[video] = _Stream(tracks)
+        return self._streams[video]
 
     @property
     def _has_landmarks(self) -> bool:
         return self.network.spec.landmarks > 0
 
-    def _advance(self, stamp: float, calibrated: bool) -> None:
-        stream = self._stream
+    def _advance(self, stream: _Stream, stamp: float, calibrated: bool) -> None:
         if stamp < stream.stamp:
-            self.reset()
+            _restart(stream)
         if calibrated != stream.calibrated:
             # Rotations from here on are those in another frame: the filters must not mix them.
             stream.filters = {}
         stream.stamp, stream.calibrated = stamp, calibrated
         stream.tracks.advance(stamp)
+
+    def _look(self, image: NDArray[np.uint8], stream: _Stream) -> None:
+        """Run the detector where it is due."""
+        if self._detector_is_due(stream):
+            self._detect(image, stream)
+            stream.frames_since_detection = 0
+        stream.frames_since_detection += 1
+
+    def _has_lost_all(self, stream: _Stream) -> bool:
+        """Whether no followed face was where it was expected, and the detector has not looked."""
+        looked = stream.frames_since_detection == 1
+        return stream.had_faces and not looked and not stream.tracks.visible
 
     def _detector_is_due(self, stream: _Stream) -> bool:
         # Without landmarks nothing but the detector can follow a face.
@@ -192,12 +266,13 @@ class Analyzer:
             every = min(every, _SEARCH_EVERY)
         return stream.frames_since_detection >= every
 
-    def _detect(self, image: NDArray[np.uint8], tracks: Tracks) -> None:
+    def _detect(self, image: NDArray[np.uint8], stream: _Stream) -> None:
         """Run the detector; start to follow new faces, and those that are back."""
         start = time.perf_counter()
-        settle = tracks.match(self.detector.detect(image), image.shape)
-        self.times.detect = 1e3 * (time.perf_counter() - start)
-        self._settle(image, tracks, settle)
+        found = detect_in(self.detector, image, stream.view)
+        settle = stream.tracks.match(found, image.shape)
+        self.times.detect += 1e3 * (time.perf_counter() - start)
+        self._settle(image, stream.tracks, settle)
 
     def _settle(self, image: NDArray[np.uint8], tracks: Tracks, ids: Sequence[str]) -> None:
         """Move the windows of these faces to where the landmarks put them."""
@@ -212,36 +287,41 @@ class Analyzer:
 
         The network is sure of its landmarks only where the crop is about upright.
         """
-        middle = track.box[:2] + track.box[2:] / 2
-        windows = [track.window.turned_about(middle, turn) for turn in _QUARTER_TURNS]
+        windows = [track.window.turned_about(_middle(track), turn) for turn in _QUARTER_TURNS]
         best = max(self.network.estimate(image, windows), key=_sureness)
         return track if _lost(best) else _moved(track, best)
 
-    def _faces(
-        self, image: NDArray[np.uint8], tracks: Tracks, camera: CameraModel | None
-    ) -> list[Face]:
+    def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:
         """Estimate every face in sight, move its window to where it is now; preferred first."""
         start = time.perf_counter()
-        seen = tracks.visible
-        estimates = self.network.estimate(image, [track.window for track in seen])
-        found = {t.id: (t, e) for t, e in zip(seen, estimates, strict=True) if not _lost(e)}
-        tracks.follow([_moved(*pair) for pair in found.values()])
-        faces = [_face(now, *found[now.id], camera) for now in tracks.ranked(image.shape)]
-        self.times.infer = 1e3 * (time.perf_counter() - start)
+        seen = [stream.tracks.visible for stream in streams]
+        estimates = iter(
+            self.network.estimate_each(
+                [(f.image, t.window) for f, group in zip(frames, seen, strict=True) for t in group]
+            )
+        )
+        faces = [
+            _followed(frame, stream, {track.id: (track, next(estimates)) for track in group})
+            for frame, stream, group in zip(frames, streams, seen, strict=True)
+        ]
+        self.times.infer += 1e3 * (time.perf_counter() - start)
         return faces
 
-    def _sized(self, faces: Sequence[Face], depth: DepthImage | None) -> list[Face]:
+    def _sized(
+        self, faces: Sequence[Face], depth: DepthImage | None, stream: _Stream
+    ) -> list[Face]:
         """Return the faces at their distances; forget the sizes of faces that are gone."""
-        sizes = self._stream.sizes
-        sizes.assumed = self.interpupillary_distance
-        sizes.keep(self._stream.names)
-        return [sizes.apply(face, depth) for face in faces]
+        stream.sizes.assumed = self.interpupillary_distance
+        stream.sizes.keep(stream.names)
+        return [stream.sizes.apply(face, depth) for face in faces]
 
-    def _smoothed(self, faces: Sequence[Face], stamp: float) -> list[Face]:
+    def _smoothed(self, faces: list[Face], stamp: float, stream: _Stream) -> list[Face]:
         """Return the faces with smoothed poses; forget the filters of faces that are gone."""
-        filters, names = self._stream.filters, self._stream.names
-        filters = {name: filters.get(name) or PoseFilter(self.smoothing) for name in names}
-        self._stream.filters = filters
+        if not self.smoothing.enabled:
+            return faces
+        filters = stream.filters
+        filters = {name: filters.get(name) or PoseFilter(self.smoothing) for name in stream.names}
+        stream.filters = filters
         return [_filtered(face, stamp, filters[face.id]) for face in faces]
 
 
@@ -275,6 +355,29 @@ def load_analyzer(
     network = FaceNetwork(load_model(model), device)
     detector = YuNetDetector(detector_model, detector_threshold)
     return Analyzer(network, detector, tracking, smoothing)
+
+
+def _restart(stream: _Stream) -> None:
+    """Forget all of a video but its view."""
+    stream.tracks.clear()
+    stream.filters = {}
+    stream.sizes = FaceSizes()
+    stream.stamp = -np.inf
+    stream.frames_since_detection = 0
+
+
+def _followed(
+    frame: Frame, stream: _Stream, estimated: dict[str, tuple[Track, Estimate]]
+) -> list[Face]:
+    """Move the tracks to where the estimates see them; return the faces, the preferred first."""
+    shape = frame.image.shape
+    moved = {name: _moved(*pair) for name, pair in estimated.items() if not _lost(pair[1])}
+    stream.tracks.follow([t for t in moved.values() if stream.view.contains(_middle(t), shape)])
+    return [_face(now, *estimated[now.id], frame.camera) for now in stream.tracks.ranked(shape)]
+
+
+def _middle(track: Track) -> NDArray[np.float64]:
+    return track.box[:2] + track.box[2:] / 2
 
 
 def _sureness(estimate: Estimate) -> float:

@@ -50,6 +50,10 @@ class Detector(ABC):
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
 
+    @abstractmethod
+    def require(self, confidence: float) -> None:
+        """Set the least confidence, 0..1, of faces from the next image on."""
+
 
 class YuNetDetector(Detector):
     """YuNet (Wu et al., Machine Intelligence Research 2023) by `cv2.FaceDetectorYN`.
@@ -100,6 +104,10 @@ class YuNetDetector(Detector):
                 found = [_detection(row, to_image) for row in rows]
                 return sorted(found, key=lambda d: d.confidence, reverse=True)
         return []
+
+    def require(self, confidence: float) -> None:
+        """Set the least confidence, 0..1, of faces from the next image on."""
+        self._net.setScoreThreshold(confidence)
 
     def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         self._net.setInputSize(image.shape[1::-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,9 +56,26 @@ class FaceNetwork:
         self.spec = model.spec
         self.card = model.card
         self.device = choose_device(device)
-        self._network = model.network.to(self.device)
+        self._network = model.network
+        self.wake()
 
-    @torch.inference_mode()
+    def rest(self) -> None:
+        """Give the memory of a GPU back; :meth:`wake` comes before the next estimate."""
+        self._network.to('cpu')
+        if self.device.type == 'cuda':
+            torch.cuda.empty_cache()
+
+    def wake(self) -> None:
+        """Take the device's memory again after :meth:`rest`.
+
+        Raises:
+            DeviceError: The device has no memory left, or is gone.
+        """
+        try:
+            self._network.to(self.device)
+        except RuntimeError as error:
+            raise DeviceError(f'cannot use device {self.device}: {error}') from error
+
     def estimate(self, image: NDArray[np.uint8], windows: Sequence[CropWindow]) -> list[Estimate]:
         """Estimate all windows of one uint8 (H, W, 3) BGR image in one batch.
 
@@ -65,13 +83,35 @@ class FaceNetwork:
             image: The image.
             windows: As around landmarks; a network that was trained on wider crops gets wider ones.
         """
-        if not windows:
+        return self.estimate_each([(image, window) for window in windows])
+
+    @torch.inference_mode()
+    def estimate_each(
+        self, views: Sequence[tuple[NDArray[np.uint8], CropWindow]]
+    ) -> list[Estimate]:
+        """Estimate windows, each of its own image, in one batch; see :meth:`estimate`."""
+        if not views:
             return []
         spec = self.spec
-        fitted = [window.scaled(spec.margin / LANDMARK_BOX_MARGIN) for window in windows]
-        crops = [spec.to_input(cut(image, window, spec.input_size)) for window in fitted]
+        scale = spec.margin / LANDMARK_BOX_MARGIN
+        fitted = [window.scaled(scale) for _, window in views]
+        images = [image for image, _ in views]
+        crops = [
+            spec.to_input(cut(image, window, spec.input_size))
+            for image, window in zip(images, fitted, strict=True)
+        ]
         outputs = self._network(torch.stack(crops).to(self.device))
         return _estimates(outputs, fitted, spec)
+
+
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA GPU is in this machine, whether torch can use it or not."""
+    return Path('/dev/nvidia0').exists()
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the bytes that this process holds on a GPU; 0 on the CPU."""
+    return torch.cuda.memory_reserved(device) if device.type == 'cuda' else 0
 
 
 def limit_cpu_threads(count: int) -> None:

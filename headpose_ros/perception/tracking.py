@@ -5,7 +5,8 @@ All time is that of the images' stamps, in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -141,15 +142,21 @@ class Tracks:
         options: How they are followed; may be replaced at any time.
         keep_windows: Whether a followed face keeps its window when it is detected again: right
             for networks whose landmarks place it better than the detector does. Otherwise only
-            the detector tells that a face is there.
+            the detector tells that a face is there. May be replaced at any time.
+        numbers: Where the numbers in ids come from; videos that share it share no id.
     """
 
-    def __init__(self, options: TrackingOptions | None = None, keep_windows: bool = True) -> None:
+    def __init__(
+        self,
+        options: TrackingOptions | None = None,
+        keep_windows: bool = True,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
         self.options = options or TrackingOptions()
-        self._keep_windows = keep_windows
+        self.keep_windows = keep_windows
+        self._numbers = itertools.count(1) if numbers is None else numbers
         self._tracks: list[Track] = []
         self._stamp = 0.0
-        self._started = 0
         self._first = ''
 
     @property
@@ -287,7 +294,7 @@ class Tracks:
 
     def _is_undetected(self, track: Track) -> bool:
         """Whether the detector's misses mean that the face is gone."""
-        if not self._keep_windows:
+        if not self.keep_windows:
             return track.misses > 0
         unseen = self._stamp - track.detected
         return track.misses > _UNDETECTED_LOOKS and unseen > _UNDETECTED_SECONDS
@@ -299,7 +306,7 @@ class Tracks:
 
     def _detected(self, track: Track, detection: Detection) -> Track:
         track = replace(track, confidence=detection.confidence, detected=self._stamp, misses=0)
-        if self._keep_windows and not track.hidden:
+        if self.keep_windows and not track.hidden:
             return track
         return replace(track, box=detection.box, window=detection.window, hidden=False)
 
@@ -308,9 +315,8 @@ class Tracks:
         return replace(track, motion=motion, hits=track.hits + 1)
 
     def _start(self, detection: Detection) -> Track:
-        self._started += 1
         return Track(
-            id=f'f{self._started}',
+            id=f'f{next(self._numbers)}',
             box=detection.box,
             window=detection.window,
             confidence=detection.confidence,

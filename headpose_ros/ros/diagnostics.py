@@ -1,0 +1,210 @@
+"""What is wrong, on `/diagnostics`: one status for the node and one for every camera.
+
+`camera_findings` decides; `headpose doctor` prints the same statuses for a running graph.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.time import Time
+
+from headpose_ros import __version__
+from headpose_ros.ros import qos
+from headpose_ros.ros.inputs import CameraInput
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+MARK = 'headpose'
+"""Key in every status of this package, with its version: others write to /diagnostics, too."""
+PERIOD = 1.0
+"""Seconds between two messages."""
+SILENT_AFTER = 2.0
+"""A camera that sent nothing for so many seconds is silent."""
+_STALE_AFTER = 1.0  # s: an image this old says little about now
+_AHEAD = 0.1  # s: clocks of two machines in step differ by less
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, and what helps.
+
+    Attributes:
+        level: WARN or ERROR of DiagnosticStatus.
+        text: What is wrong, then what to do.
+    """
+
+    level: bytes
+    text: str
+
+
+@dataclass
+class Rates:
+    """Frames per second in and out since the last call of :meth:`update`."""
+
+    frames: tuple[int, int] = (0, 0)
+    at: float = 0.0
+    rates: tuple[float, float] = (0.0, 0.0)
+
+    def update(self, frames_in: int, frames_out: int) -> tuple[float, float]:
+        """Return the rates, Hz."""
+        now = time.monotonic()
+        passed = now - self.at
+        if self.at and passed > 0:
+            self.rates = (
+                (frames_in - self.frames[0]) / passed,
+                (frames_out - self.frames[1]) / passed,
+            )
+        self.frames, self.at = (frames_in, frames_out), now
+        return self.rates
+
+
+def camera_findings(camera: CameraInput, now: Time, publishers: int) -> list[Finding]:
+    """Return what is wrong with a camera, the worst first.
+
+    Args:
+        camera: The camera.
+        now: The node's time.
+        publishers: How many publishers its image topic has.
+    """
+    found = _image_findings(camera, now, publishers) + _calibration_findings(camera)
+    return sorted(found, key=lambda finding: finding.level, reverse=True)
+
+
+def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Finding]:
+    topic, silence = camera.image_topic, camera.seconds_since_image()
+    found = []
+    if camera.unmet_policy:
+        found.append(
+            Finding(
+                WARN,
+                f'{topic}: a publisher does not connect, QoS policy {camera.unmet_policy}: set '
+                'image_reliability to best_effort, or change the camera',
+            )
+        )
+    if silence > SILENT_AFTER:
+        since = 'no images yet' if camera.header is None else f'no images for {silence:.0f} s'
+        found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(topic, publishers)}'))
+    elif camera.header is not None:
+        found += _stamp_findings(camera, now)
+    return found
+
+
+def _why_silent(topic: str, publishers: int) -> str:
+    if publishers:
+        return f'{publishers} publisher(s), no message; is the camera running, does its QoS match?'
+    return f'nobody publishes it; start the camera, or remap: -r {topic.lstrip("/")}:=<its topic>'
+
+
+def _stamp_findings(camera: CameraInput, now: Time) -> list[Finding]:
+    age = (now - Time.from_msg(camera.header.stamp, clock_type=now.clock_type)).nanoseconds * 1e-9
+    if age > _STALE_AFTER:
+        return [
+            Finding(
+                WARN,
+                f'{camera.image_topic} is stale: images are {age:.1f} s old; with a recording or '
+                'a simulator set use_sim_time and publish /clock',
+            )
+        ]
+    if age < -_AHEAD:
+        return [
+            Finding(
+                WARN,
+                f'{camera.image_topic}: images are stamped {-age:.1f} s in the future: put the '
+                "clocks of the machines in step, or set use_sim_time as the camera's",
+            )
+        ]
+    return []
+
+
+def _calibration_findings(camera: CameraInput) -> list[Finding]:
+    info, found = camera.info, []
+    if camera.info_problem and camera.header is not None:
+        found.append(
+            Finding(
+                WARN,
+                f'{camera.info_topic}: {camera.info_problem}: poses are rotations only; calibrate '
+                'the camera and publish camera_info with the images',
+            )
+        )
+    if info is None or camera.header is None:
+        return found
+    if info.header.frame_id != camera.header.frame_id:
+        found.append(
+            Finding(
+                WARN,
+                f'frames differ: images are in {camera.header.frame_id!r}, camera_info in '
+                f'{info.header.frame_id!r}: is it the same camera?',
+            )
+        )
+    if camera.size and info.width and (info.width, info.height) != camera.size:
+        found.append(
+            Finding(
+                WARN,
+                f'camera_info is for {info.width}x{info.height}, images are '
+                f'{camera.size[0]}x{camera.size[1]}: positions are wrong; publish the camera_info '
+                'of this resolution',
+            )
+        )
+    return found
+
+
+def status(name: str, findings: list[Finding], values: dict[str, Any], hardware: str) -> Any:
+    """Return a diagnostic_msgs/DiagnosticStatus."""
+    return DiagnosticStatus(
+        level=max((finding.level for finding in findings), default=OK),
+        name=name,
+        message='; '.join(finding.text for finding in findings) or 'OK',
+        hardware_id=hardware,
+        values=[
+            KeyValue(key=key, value=str(value))
+            for key, value in ({MARK: __version__} | values).items()
+        ],
+    )
+
+
+def camera_values(camera: CameraInput, rates: Rates) -> dict[str, Any]:
+    """Return counts, rates and times of a camera as keys and values."""
+    summary = camera.statistics.summary()
+    rate_in, rate_out = rates.update(summary['frames_in'], summary['frames_out'])
+    values: dict[str, Any] = {
+        'topic': camera.image_topic,
+        'rate in (Hz)': f'{rate_in:.1f}',
+        'rate out (Hz)': f'{rate_out:.1f}',
+    }
+    values |= {key: value for key, value in summary.items() if key != 'milliseconds'}
+    for stage, figures in summary['milliseconds'].items():
+        values |= {f'{stage} {which} (ms)': figure for which, figure in figures.items()}
+    return values
+
+
+class Diagnostics:
+    """Publishes statuses once a second of real time, whatever the node's clock does.
+
+    Args:
+        node: The node.
+        collect: Makes the statuses.
+    """
+
+    def __init__(self, node: Node, collect: Callable[[], list[Any]]) -> None:
+        self._node = node
+        self._collect = collect
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(PERIOD, self._tick, clock=steady)
+
+    def destroy(self) -> None:
+        """Stop."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)
+
+    def _tick(self) -> None:
+        message = DiagnosticArray(status=self._collect())
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)

@@ -1,0 +1,84 @@
+"""`headpose doctor` on graphs with something wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+
+import rclpy
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from test_pose_node import start
+
+from headpose_ros.ros import qos
+from headpose_ros.ros.doctor import Report, examine
+from headpose_ros.ros.images import encode_bgr
+
+
+def test_without_a_pose_node_it_says_how_to_start_one(ros: int) -> None:
+    report = examine(0.5)
+    assert not report.healthy
+    assert 'no pose node is running: ros2 launch' in report.lines[0].text
+
+
+def text(report: Report) -> str:
+    return '\n'.join(f'{line.level} {line.text}' for line in report.lines)
+
+
+def test_it_tells_topic_policy_and_what_to_do(ros: int) -> None:
+    process = start('-p', 'image_reliability:=reliable')
+    camera = rclpy.create_node('front_camera')
+    elsewhere: Any = camera.create_publisher(Image, 'front/image_raw', qos.reliable())
+    try:
+        end = time.monotonic() + 90
+        while not camera.count_subscribers('camera/image_raw') and time.monotonic() < end:
+            time.sleep(0.1)
+        found = text(examine(2.5))
+        assert 'ok /pose is active' in found
+        assert 'error nobody publishes /camera/image_raw, which /pose listens to' in found
+        assert '-r camera/image_raw:=/front/image_raw' in found
+        assert 'error pose: camera: no images yet on /camera/image_raw' in found
+        camera.destroy_publisher(elsewhere)
+        publisher = camera.create_publisher(Image, 'camera/image_raw', qos.sensor_data())
+        found = text(examine(2.5))
+        assert 'error QoS mismatch on /camera/image_raw: front_camera offers best_effort' in found
+        assert 'QoS policy RELIABILITY' in found
+        camera.destroy_publisher(publisher)
+        publisher = camera.create_publisher(Image, 'camera/image_raw', qos.reliable())
+        timer = camera.create_timer(0.1, lambda: publisher.publish(blank()))
+        report = watched(camera)
+        assert 'ok /camera/image_raw has 1 publisher(s)' in text(report)
+        assert float(report.values['pose: camera']['rate in (Hz)']) > 0
+        camera.destroy_timer(timer)
+    finally:
+        camera.destroy_node()
+        process.kill()
+        process.communicate()
+
+
+def blank() -> Image:
+    header = Header(stamp=Time(nanoseconds=time.time_ns()).to_msg(), frame_id='front')
+    return encode_bgr(np.zeros((48, 64, 3), np.uint8), header)
+
+
+def watched(camera: Any) -> Report:
+    """Examine while the camera is spun in another thread."""
+    import threading
+
+    from rclpy.executors import SingleThreadedExecutor
+
+    executor = SingleThreadedExecutor()
+    executor.add_node(camera)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        return examine(4.0)
+    finally:
+        executor.shutdown()
+        thread.join(10)
