@@ -96,9 +96,9 @@ class Bench:
             self.calibrate()
             for _ in range(5):
                 answer = self.send()
-            if answer is not None and len(answer.faces) == 1:
-                if answer.faces[0].head_pose.translation_is_metric:
-                    return _rotation(answer)
+            faces = [] if answer is None else answer.faces
+            if [face.head_pose.translation_is_metric for face in faces] == [True]:
+                return _rotation(answer)
         raise RuntimeError('the node does not find the face before any fault')
 
     def recovers(self) -> bool:
