@@ -27,11 +27,11 @@ def run(name: str, *words: str) -> str:
     return done.stdout
 
 
-def test_every_kind_of_fault_is_survived(ros_domain: int) -> None:
-    text = run('faults.py', '--count', '16')
-    found = re.search(r'tried 16, survived 16,', text)
+def test_faults_of_eight_kinds_are_survived(ros_domain: int) -> None:
+    text = run('faults.py', '--count', '8')
+    found = re.search(r'tried 8, survived 8,', text)
     assert found, text
-    assert len(re.findall(r'tried +1 ', text)) == 16, text
+    assert len(re.findall(r'tried +1 ', text)) == 8, text
 
 
 def test_the_soak_accounts_for_every_frame_and_transition(ros_domain: int) -> None:
