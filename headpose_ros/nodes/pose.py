@@ -20,6 +20,7 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
+from headpose_ros.perception.backends.choose import BACKENDS
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import limit_cpu_threads
 from headpose_ros.perception.smoothing import SmoothingOptions
@@ -48,6 +49,13 @@ class PoseConfig:
     )
     device: str = parameter(
         'auto', 'Where the network runs: auto, cpu, cuda or cuda:N.', read_only=True
+    )
+    backend: str = parameter(
+        'auto',
+        'What runs the network; auto takes the fastest that works here. One that does not work is '
+        'replaced, with a warning.',
+        choices=BACKENDS,
+        read_only=True,
     )
     threads: int = parameter(
         1,
@@ -184,6 +192,7 @@ class PoseNode(LifecycleNode):
             self._analyzer = load_analyzer(
                 config.model,
                 config.device,
+                backend=config.backend,
                 detector_model=config.detector_model,
                 detector_threshold=config.detector_threshold,
                 tracking=tracking_options(config),
@@ -277,11 +286,12 @@ class PoseNode(LifecycleNode):
             self._analyzer.configure(tracking, smoothing)
 
     def _log_model(self, analyzer: Analyzer) -> None:
-        network = analyzer.network
+        network, logger = analyzer.network, self.get_logger()
         licence = network.card.get('license', 'unknown')
-        self.get_logger().info(
-            f'model {network.spec.name} on {network.device}; terms of its weights: {licence}'
-        )
+        logger.info(f'model {network.spec.name}; terms of its weights: {licence}')
+        network.backends.warn = lambda text: self._warn('backend', text)
+        log = logger.warning if network.backends.degraded else logger.info
+        log(f'the network runs by {network.backends.reason}')
 
     def _take_image(self, image: Image) -> None:
         self.statistics.frames_in += 1

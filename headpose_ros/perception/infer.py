@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,9 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
 from headpose_ros.geometry.landmarks import SCHEMES, complete
 from headpose_ros.geometry.rotations import face_from_aligned, in_plane
-from headpose_ros.models.outputs import FaceOutputs, mass_near
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
+from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
 
 
@@ -46,18 +46,26 @@ class FaceNetwork:
     Args:
         model: The network with its weights.
         device: As in :func:`choose_device`.
+        backend: One of `backends.choose.BACKENDS`; one that does not work here is replaced.
+
+    Attributes:
+        backends: What runs the network, and why.
 
     Raises:
         DeviceError: The device is unknown or not there.
+        BackendError: The backend is unknown.
     """
 
-    def __init__(self, model: LoadedModel, device: str = 'auto') -> None:
+    def __init__(self, model: LoadedModel, device: str = 'auto', backend: str = 'auto') -> None:
         self.spec = model.spec
         self.card = model.card
-        self.device = choose_device(device)
-        self._network = model.network.to(self.device)
+        self.backends = Fallbacks(model, choose_device(device), backend)
 
-    @torch.inference_mode()
+    @property
+    def device(self) -> torch.device:
+        """Return where the network runs now."""
+        return self.backends.current.device
+
     def estimate(self, image: NDArray[np.uint8], windows: Sequence[CropWindow]) -> list[Estimate]:
         """Estimate all windows of one uint8 (H, W, 3) BGR image in one batch.
 
@@ -69,9 +77,8 @@ class FaceNetwork:
             return []
         spec = self.spec
         fitted = [window.scaled(spec.margin / LANDMARK_BOX_MARGIN) for window in windows]
-        crops = [spec.to_input(cut(image, window, spec.input_size)) for window in fitted]
-        outputs = self._network(torch.stack(crops).to(self.device))
-        return _estimates(outputs, fitted, spec)
+        crops = np.stack([cut(image, window, spec.input_size) for window in fitted])
+        return _estimates(self.backends.run(crops), fitted, spec)
 
 
 def limit_cpu_threads(count: int) -> None:
@@ -106,21 +113,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def _estimates(
-    outputs: FaceOutputs, windows: Sequence[CropWindow], spec: ModelSpec
+    readings: Mapping[str, NDArray[np.float32]], windows: Sequence[CropWindow], spec: ModelSpec
 ) -> list[Estimate]:
-    """Bring the outputs from the crops back into the image; each leaves the device once."""
-    assert outputs.rotation is not None
+    """Bring the readings of a backend from the crops back into the image."""
+    arrays = {name: values.astype(np.float64) for name, values in readings.items()}
     rotations = [
         face_from_aligned(in_plane(window.angle) @ aligned)
-        for window, aligned in zip(windows, _array(outputs.rotation), strict=True)
+        for window, aligned in zip(windows, arrays['rotation'], strict=True)
     ]
-    if outputs.points is None or outputs.log_maps is None or outputs.visibility is None:
+    if not {'points', 'confidence', 'visibility'} <= arrays.keys():
         return [Estimate(rotation, np.zeros((0, 2)), *np.zeros((3, 0))) for rotation in rotations]
-    confidence = mass_near(outputs.log_maps, outputs.points).float()
-    chances = _array(torch.stack([outputs.visibility.float().sigmoid(), confidence], dim=2))
+    chances = np.stack([arrays['visibility'], arrays['confidence']], axis=2)
     # The crop's pixel p lies at (p + 0.5) / size.
-    points = _array(outputs.points) * spec.input_size - 0.5
-    depths = None if outputs.depth is None else _array(outputs.depth)
+    points = arrays['points'] * spec.input_size - 0.5
+    depths = arrays.get('depth')
     estimates = []
     for i, window in enumerate(windows):
         visibility, certainty = _measured(chances[i], spec.scheme).T
@@ -136,10 +142,6 @@ def _estimates(
             )
         )
     return estimates
-
-
-def _array(values: torch.Tensor) -> NDArray[np.float64]:
-    return values.cpu().double().numpy()
 
 
 def _depth(depth: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:
