@@ -84,8 +84,8 @@ class FaceNetwork:
 def limit_cpu_threads(count: int) -> None:
     """Set how many cores the networks of this process may use, for all of its threads.
 
-    Splitting the small layers of a robot's network costs more than it gains: on two cores
-    `mnn_lite` is faster on one of them, and the other is free for everything else.
+    To be called before a network is made: runtimes take the number over then. One core keeps the
+    others free for everything else; docs/performance.md has what a second one gains.
     """
     torch.set_num_threads(count)
 
