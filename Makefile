@@ -13,7 +13,7 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults soak train-smoke lint types clean
+.PHONY: help demo test faults soak train-smoke bench bench-check lint types clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
@@ -35,12 +35,24 @@ soak: $(VENV)/.tested-with  ## ten minutes at 30 Hz with one to eight faces (MIN
 train-smoke: $(VENV)/.tested-with  ## train every system for a few steps on drawn faces, results in out/smoke
 	cd training && ../$(BIN)/headpose-train smoke --out "$(abspath $(OUT))/smoke"
 
+bench: $(VENV)/.benched-with  ## time everything beside its peers, results in docs/performance.md
+	$(BIN)/python benchmarks/run.py
+
+bench-check: $(VENV)/.benched-with  ## compare the ratios to peers with benchmarks/ratios.json
+	$(BIN)/python benchmarks/run.py --check --rounds 15
+
 lint: $(VENV)/.tested-with  ## style: ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.tested-with  ## static types: mypy
 	$(BIN)/mypy
+
+# A peer that cannot be installed is a row that says so.
+$(VENV)/.benched-with: $(VENV)/.installed benchmarks/requirements.txt
+	$(PIP) 'headpose-ros[demo,openvino]'
+	-$(PIP) --no-deps -r benchmarks/requirements.txt
+	@touch $@
 
 clean:  ## delete everything that these targets and colcon made here
 	rm -rf $(VENV) build install log dist "$(OUT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,12 +22,16 @@ __version__ = '0.1.0'
 __all__ = ['__version__', 'load']
 
 
-def load(model: str = 'mnn_lite', device: str = 'auto', **options: Any) -> Analyzer:
+def load(
+    model: str = 'mnn_lite', device: str = 'auto', backend: str = 'auto', **options: Any
+) -> Analyzer:
     """Load a trained network and a face detector, ready to analyse images.
 
     Args:
         model: Registered model name, or the path of a `.safetensors` file of this package.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
+        backend: What runs the network: `auto` (the fastest that works here), `eager`, `compile`,
+            `cudagraph`, `onnxruntime`, `tensorrt` or `openvino`.
         **options: Passed to :class:`headpose_ros.perception.analyze.Analyzer`.
 
     Returns:
@@ -36,8 +40,10 @@ def load(model: str = 'mnn_lite', device: str = 'auto', **options: Any) -> Analy
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.
         DetectorError: The face detector's model file is missing.
+        DeviceError: The device is unknown or not there.
+        BackendError: The backend is unknown.
     """
     # Imported here, so that `import headpose_ros` does not pay for torch.
     from headpose_ros.perception.analyze import load_analyzer
 
-    return load_analyzer(model, device, **options)
+    return load_analyzer(model, device, backend=backend, **options)

@@ -1,51 +1,47 @@
-"""The soak, fault and transport programs run, at a size that takes seconds."""
+"""The harness of the benchmarks; what it measures is no matter of tests."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
+import importlib
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip('rclpy')
-pytest.importorskip('skimage', reason='scikit-image carries the photograph')
-
-ROOT = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).parents[1] / 'benchmarks'
 
 
-def run(name: str, *words: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / 'benchmarks' / name), *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.stdout
+@pytest.fixture
+def module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
 
 
-def test_faults_of_eight_kinds_are_survived(ros_domain: int) -> None:
-    text = run('faults.py', '--count', '8')
-    found = re.search(r'tried 8, survived 8,', text)
-    assert found, text
-    assert len(re.findall(r'tried +1 ', text)) == 8, text
+def test_every_ratio_is_between_rows_that_are_timed_in_turn(module):
+    run, rows = module('run'), module('rows').ROWS
+    together = {group: groups for groups in run.TOGETHER for group in groups}
+    assert set(together) == {row.group for row in rows.values()}
+    for entry in run.RATIOS:
+        ours, other = rows[entry['ours']], rows[entry['other']]
+        assert together[ours.group] == together[other.group]
 
 
-def test_the_soak_accounts_for_every_frame_and_transition(ros_domain: int) -> None:
-    text = run('soak.py', '--minutes', '0.07')
-    assert 'minus all that became of them: 0' in text
-    assert re.search(r'transitions [2-9], missed 0', text), text
+def test_a_ratio_is_the_median_over_rounds_and_not_of_medians(module):
+    ratio = module('measure').ratio
+    # The machine was ten times slower in the last two rounds, for both.
+    results = {'a': {'rounds': [1, 1, 10, 20]}, 'b': {'rounds': [2, 2, 20, 40]}}
+    assert ratio(results, 'a', 'b') == 0.5
+    assert ratio({**results, 'b': {'missing': 'dlib'}}, 'a', 'b') is None
 
 
-def test_ages_are_measured(ros_domain: int) -> None:
-    found = re.search(r'(\d+) answers, median age ([\d.]+) ms', run('age.py', '--minutes', '0.03'))
-    assert found
-    assert float(found[2]) >= 100.0
+@pytest.mark.parametrize(('value', 'code'), [(0.9, 0), (1.1, 1), (None, 0)])
+def test_a_slow_row_fails_the_check_and_a_missing_one_does_not(module, value, code, capsys):
+    entry = {'ours': 'a', 'other': 'b', 'bound': 1.0, 'ratio': value}
+    assert module('run').report([entry]) == code
+    assert ('SLOW' in capsys.readouterr().out) == bool(code)
 
 
-def test_lost_frames_are_counted(ros_domain: int) -> None:
-    text = run('image_transport.py', '--frames', '10')
-    assert re.findall(r'(\d+) of 10 arrived', text)[1] != '0', text
+def test_a_row_says_which_package_it_lacks(module):
+    worker = module('measure').Worker('no such row')
+    assert worker.about == {'missing': 'the process ended'}
+    assert not worker.works
+    worker.close()

@@ -126,7 +126,7 @@ class Exchange(nn.Module):
     def forward(self, maps: Tensor, early: Tensor, deep: Tensor) -> tuple[Tensor, Tensor]:
         """Return the information map (B, C, h, w) and the pose map (B, C, h / 16, w / 16)."""
         information = self.unify(maps.to(early.dtype)) + self.up(deep) + early
-        middle = functional.adaptive_avg_pool2d(deep, early.shape[-1] >> _DEPTH)
+        middle = functional.adaptive_avg_pool2d(deep, int(early.shape[-1]) >> _DEPTH)
         return information, self.middle(middle)
 
 

@@ -50,6 +50,7 @@ class ModelSpec:
         normalization: Of the crop's channels.
         depth: Whether the landmarks have depth.
         margin: Side of the crop over the larger side of the landmarks' box.
+        onnx: Whether ONNX has all operations of the network.
         defaults: Options of the class that this line sets.
     """
 
@@ -61,6 +62,7 @@ class ModelSpec:
     normalization: Normalization = UNIT
     depth: bool = False
     margin: float = LANDMARK_BOX_MARGIN
+    onnx: bool = True
     defaults: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -104,7 +106,10 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec('mnn_encoder', 'mnn:Mnn', 256, 'none', _MNN, defaults={'landmarks': 0}),
         ModelSpec('ccr', 'ccr:Ccr', 256, 'ibug68', _CCR),
         ModelSpec('hopenet', 'hopenet:Hopenet', 224, 'none', _HOPENET, IMAGENET),
-        ModelSpec('parts3d', 'parts3d:Parts3d', 384, 'ibug66', _PARTS3D, IMAGENET, depth=True),
+        # Its rotation is a singular value decomposition.
+        ModelSpec(
+            'parts3d', 'parts3d:Parts3d', 384, 'ibug66', _PARTS3D, IMAGENET, depth=True, onnx=False
+        ),
         ModelSpec('ranking', 'ranking:RankingPose', 224, 'none', 'Gao & Wang', IMAGENET),
     )
 }

@@ -18,6 +18,7 @@ from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.models.weights import load_model
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
+from headpose_ros.perception.backends.choose import BACKENDS
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
 from headpose_ros.perception.smoothing import SmoothingOptions
@@ -56,6 +57,13 @@ class PoseConfig:
     )
     device: str = parameter(
         'auto', 'Where the network runs: auto, cpu, cuda or cuda:N.', read_only=True
+    )
+    backend: str = parameter(
+        'auto',
+        'What runs the network; auto takes the fastest that works here. One that does not work is '
+        'replaced, with a warning.',
+        choices=BACKENDS,
+        read_only=True,
     )
     threads: int = parameter(
         1,
@@ -280,6 +288,7 @@ class PoseNode(LifecycleNode):
             self._analyzer = load_analyzer(
                 config.model,
                 config.device,
+                backend=config.backend,
                 detector_model=config.detector_model,
                 detector_threshold=config.detector_threshold,
                 tracking=tracking_options(config),
@@ -381,7 +390,7 @@ class PoseNode(LifecycleNode):
         views(config)
         analyzer, model = self._analyzer, config.model
         if analyzer is not None and model != self._config.model:
-            self._next_network = FaceNetwork(load_model(model), config.device)
+            self._next_network = FaceNetwork(load_model(model), config.device, config.backend)
         self._config = config
         for camera in self._cameras.values():
             camera.options = input_options(config)
@@ -411,10 +420,15 @@ class PoseNode(LifecycleNode):
             self._log_model(network)
 
     def _log_model(self, network: FaceNetwork) -> None:
+        logger = self.get_logger()
         licence = network.card.get('license', 'unknown')
-        self.get_logger().info(
-            f'model {network.spec.name} on {network.device}; terms of its weights: {licence}'
-        )
+        logger.info(f'model {network.spec.name}; terms of its weights: {licence}')
+        network.backends.warn = self._warn_of_backend
+        log = logger.warning if network.backends.degraded else logger.info
+        log(f'the network runs by {network.backends.reason}')
+
+    def _warn_of_backend(self, text: str) -> None:
+        self.get_logger().warning(text)
 
     def _take_image(self, camera: str, message: Any, depth: Any) -> None:
         waiting = self._waiting.put(camera, (message, depth))

@@ -340,6 +340,7 @@ def load_analyzer(
     model: str = 'mnn_lite',
     device: str = 'auto',
     *,
+    backend: str = 'auto',
     detector_model: str = '',
     detector_threshold: float = 0.6,
     tracking: TrackingOptions | None = None,
@@ -351,8 +352,9 @@ def load_analyzer(
         WeightsError: The weights are missing, damaged, or of another model.
         DetectorError: The face detector's model file is missing.
         DeviceError: The device is unknown or not there.
+        BackendError: The backend is unknown.
     """
-    network = FaceNetwork(load_model(model), device)
+    network = FaceNetwork(load_model(model), device, backend)
     detector = YuNetDetector(detector_model, detector_threshold)
     return Analyzer(network, detector, tracking, smoothing)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
 from headpose_ros.geometry.landmarks import SCHEMES, complete
 from headpose_ros.geometry.rotations import face_from_aligned, in_plane
-from headpose_ros.models.outputs import FaceOutputs, mass_near
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
+from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
 
 
@@ -47,34 +47,37 @@ class FaceNetwork:
     Args:
         model: The network with its weights.
         device: As in :func:`choose_device`.
+        backend: One of `backends.choose.BACKENDS`; one that does not work here is replaced.
+
+    Attributes:
+        backends: What runs the network, and why.
 
     Raises:
         DeviceError: The device is unknown or not there.
+        BackendError: The backend is unknown.
     """
 
-    def __init__(self, model: LoadedModel, device: str = 'auto') -> None:
+    def __init__(self, model: LoadedModel, device: str = 'auto', backend: str = 'auto') -> None:
         self.spec = model.spec
         self.card = model.card
-        self.device = choose_device(device)
-        self._network = model.network
-        self.wake()
+        self.backends = Fallbacks(model, choose_device(device), backend)
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the network runs now."""
+        return self.backends.device
 
     def rest(self) -> None:
         """Give the memory of a GPU back; :meth:`wake` comes before the next estimate."""
-        self._network.to('cpu')
-        if self.device.type == 'cuda':
-            torch.cuda.empty_cache()
+        self.backends.rest()
 
     def wake(self) -> None:
         """Take the device's memory again after :meth:`rest`.
 
         Raises:
-            DeviceError: The device has no memory left, or is gone.
+            BackendError: Nothing can run the network any more.
         """
-        try:
-            self._network.to(self.device)
-        except RuntimeError as error:
-            raise DeviceError(f'cannot use device {self.device}: {error}') from error
+        self.backends.wake()
 
     def estimate(self, image: NDArray[np.uint8], windows: Sequence[CropWindow]) -> list[Estimate]:
         """Estimate all windows of one uint8 (H, W, 3) BGR image in one batch.
@@ -85,7 +88,6 @@ class FaceNetwork:
         """
         return self.estimate_each([(image, window) for window in windows])
 
-    @torch.inference_mode()
     def estimate_each(
         self, views: Sequence[tuple[NDArray[np.uint8], CropWindow]]
     ) -> list[Estimate]:
@@ -94,14 +96,9 @@ class FaceNetwork:
             return []
         spec = self.spec
         scale = spec.margin / LANDMARK_BOX_MARGIN
-        fitted = [window.scaled(scale) for _, window in views]
-        images = [image for image, _ in views]
-        crops = [
-            spec.to_input(cut(image, window, spec.input_size))
-            for image, window in zip(images, fitted, strict=True)
-        ]
-        outputs = self._network(torch.stack(crops).to(self.device))
-        return _estimates(outputs, fitted, spec)
+        fitted = [(image, window.scaled(scale)) for image, window in views]
+        crops = np.stack([cut(image, window, spec.input_size) for image, window in fitted])
+        return _estimates(self.backends.run(crops), [window for _, window in fitted], spec)
 
 
 def has_gpu() -> bool:
@@ -117,8 +114,8 @@ def device_memory(device: torch.device) -> int:
 def limit_cpu_threads(count: int) -> None:
     """Set how many cores the networks of this process may use, for all of its threads.
 
-    Splitting the small layers of a robot's network costs more than it gains: on two cores
-    `mnn_lite` is faster on one of them, and the other is free for everything else.
+    To be called before a network is made: runtimes take the number over then. One core keeps the
+    others free for everything else; docs/performance.md has what a second one gains.
     """
     torch.set_num_threads(count)
 
@@ -146,21 +143,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def _estimates(
-    outputs: FaceOutputs, windows: Sequence[CropWindow], spec: ModelSpec
+    readings: Mapping[str, NDArray[np.float32]], windows: Sequence[CropWindow], spec: ModelSpec
 ) -> list[Estimate]:
-    """Bring the outputs from the crops back into the image; each leaves the device once."""
-    assert outputs.rotation is not None
+    """Bring the readings of a backend from the crops back into the image."""
+    arrays = {name: values.astype(np.float64) for name, values in readings.items()}
     rotations = [
         face_from_aligned(in_plane(window.angle) @ aligned)
-        for window, aligned in zip(windows, _array(outputs.rotation), strict=True)
+        for window, aligned in zip(windows, arrays['rotation'], strict=True)
     ]
-    if outputs.points is None or outputs.log_maps is None or outputs.visibility is None:
+    if not {'points', 'confidence', 'visibility'} <= arrays.keys():
         return [Estimate(rotation, np.zeros((0, 2)), *np.zeros((3, 0))) for rotation in rotations]
-    confidence = mass_near(outputs.log_maps, outputs.points).float()
-    chances = _array(torch.stack([outputs.visibility.float().sigmoid(), confidence], dim=2))
+    chances = np.stack([arrays['visibility'], arrays['confidence']], axis=2)
     # The crop's pixel p lies at (p + 0.5) / size.
-    points = _array(outputs.points) * spec.input_size - 0.5
-    depths = None if outputs.depth is None else _array(outputs.depth)
+    points = arrays['points'] * spec.input_size - 0.5
+    depths = arrays.get('depth')
     estimates = []
     for i, window in enumerate(windows):
         visibility, certainty = _measured(chances[i], spec.scheme).T
@@ -176,10 +172,6 @@ def _estimates(
             )
         )
     return estimates
-
-
-def _array(values: torch.Tensor) -> NDArray[np.float64]:
-    return values.cpu().double().numpy()
 
 
 def _depth(depth: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:

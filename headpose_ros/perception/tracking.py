@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.perception.detect import Detection
@@ -342,6 +341,9 @@ def assign(
     """
     if not tracks or not detections:
         return {}
+    # Imported with the first faces: it loads 150 modules that a node's start should not wait for.
+    from scipy.optimize import linear_sum_assignment
+
     cost = np.array([[_cost(t, d, stamp) for d in detections] for t in tracks])
     rows, columns = linear_sum_assignment(cost)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)

@@ -54,17 +54,17 @@ def cost(
     """
     return Cost(
         parameters=sum(p.numel() for p in model.network.parameters()),
-        gmac=_gmac(model, network.device),
+        gmac=_gmac(model),
         ms_per_face=_milliseconds(network, image, window),
         threads=torch.get_num_threads(),
         device=_device_name(network.device),
     )
 
 
-def _gmac(model: LoadedModel, device: torch.device) -> float:
+def _gmac(model: LoadedModel) -> float:
     size = model.spec.input_size
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.network(torch.zeros(1, 3, size, size, device=device))
+        model.network(torch.zeros(1, 3, size, size))
     return counter.get_total_flops() / 2e9  # it counts a multiply-accumulate as two
 
 

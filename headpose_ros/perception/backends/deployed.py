@@ -1,0 +1,101 @@
+"""The part of the pipeline that every backend runs: bytes of crops in, a few numbers out.
+
+Normalisation and the landmarks' confidence are inside, so that all backends do the same, crops
+travel as bytes, and the maps never leave the device.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from headpose_ros.models.outputs import FaceOutputs, mass_near
+from headpose_ros.models.registry import ModelSpec
+from headpose_ros.models.weights import LoadedModel
+
+
+class Deployed(nn.Module):
+    """A trained network between uint8 crops and `readings`.
+
+    Args:
+        network: Maps normalised (B, 3, S, S) to `FaceOutputs`.
+        spec: How to feed it.
+        dtype: What the network computes in.
+
+    Attributes:
+        names: Of the outputs, in their order.
+    """
+
+    def __init__(
+        self, network: nn.Module, spec: ModelSpec, dtype: torch.dtype = torch.float32
+    ) -> None:
+        super().__init__()
+        self.network = network.to(dtype)
+        self.dtype = dtype
+        mean, std = spec.normalization.in_grey_levels
+        self.register_buffer('mean', mean, persistent=False)
+        self.register_buffer('scale', 1 / std, persistent=False)
+        self.mean: Tensor
+        self.scale: Tensor
+        with torch.inference_mode():
+            self.names = tuple(self.named(example(spec)))
+
+    def named(self, crops: Tensor) -> dict[str, Tensor]:
+        """Map uint8 (B, S, S, 3) BGR to float32 tensors, see `readings`."""
+        rgb = crops.permute(0, 3, 1, 2).flip(1).float()
+        normalised = ((rgb - self.mean) * self.scale).to(self.dtype)
+        return readings(self.network(normalised))
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors of `named` without their names, as tracing wants them."""
+        return tuple(self.named(crops).values())
+
+
+def readings(outputs: FaceOutputs) -> dict[str, Tensor]:
+    """Return what the pipeline reads of a network's outputs, by name, in float32.
+
+    What a network does not give is left out, and what another one gives beyond is passed on as it
+    is, with these exceptions: `visibility` becomes a probability, and `log_maps` are replaced by
+    `confidence` (B, N), see `outputs.mass_near`.
+    """
+    given = {name: value for name, value in outputs._asdict().items() if value is not None}
+    maps = given.pop('log_maps', None)
+    if maps is not None:
+        given['confidence'] = mass_near(maps, given['points'])
+    if 'visibility' in given:
+        given['visibility'] = given['visibility'].float().sigmoid()
+    return {name: value.float() for name, value in given.items()}
+
+
+def example(spec: ModelSpec, count: int = 1) -> Tensor:
+    """Return `count` grey crops, uint8 (count, S, S, 3)."""
+    return torch.full((count, spec.input_size, spec.input_size, 3), 128, dtype=torch.uint8)
+
+
+def deployed(model: LoadedModel, dtype: torch.dtype = torch.float32) -> Deployed:
+    """Return a copy of a loaded network, ready for PyTorch: norms folded, channels last.
+
+    Half precision is left to networks that were folded in single precision.
+    """
+    network = folded(copy.deepcopy(model.network).float().cpu())
+    return Deployed(network, model.spec, dtype).to(memory_format=torch.channels_last)
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Merge batch norms into the convolutions before them, in place; in evaluation mode only.
+
+    Only what follows one another in an `nn.Sequential`: there the order is certain.
+    """
+    for part in network.modules():
+        if not isinstance(part, nn.Sequential):
+            continue
+        for before, after in pairwise(list(part._modules)):
+            pair = part._modules[before], part._modules[after]
+            if isinstance(pair[0], nn.Conv2d) and isinstance(pair[1], nn.BatchNorm2d):
+                part._modules[before] = fuse_conv_bn_eval(pair[0], pair[1])
+                part._modules[after] = nn.Identity()
+    return network

@@ -1,0 +1,42 @@
+"""What a node's start waits for, counted in modules: seconds differ from machine to machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+#: Loaded by what needs them, when it needs them.
+LATE = {'matplotlib', 'mcap', 'onnx', 'onnxruntime', 'openvino', 'skimage', 'torchvision'}
+#: More than are loaded today, fewer than one careless import adds.
+MOST = 620
+
+
+def loaded(code: str) -> list[str]:
+    """Return the modules that some code loads beyond those of torch."""
+    program = (
+        'import json, sys, torch\n'
+        'before = set(sys.modules)\n'
+        f'{code}\n'
+        'print(json.dumps(sorted(set(sys.modules) - before)))'
+    )
+    done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_importing_the_pose_node_loads_little_beyond_torch():
+    pytest.importorskip('rclpy')
+    modules = loaded('import headpose_ros.nodes.pose')
+    assert not LATE & {name.split('.')[0] for name in modules}
+    assert 'scipy.optimize' not in modules
+    assert len(modules) < MOST
+
+
+def test_the_default_network_loads_no_torchvision():
+    modules = loaded("import headpose_ros; headpose_ros.load('mnn_lite', 'cpu')")
+    assert not {'torchvision', 'matplotlib', 'openvino'} & {n.split('.')[0] for n in modules}
