@@ -25,6 +25,7 @@ TF_MESSAGE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe
 ROSDEP_KEYS = {
     'cv2': 'python3-opencv',
     'hypothesis': 'python3-hypothesis',
+    'matplotlib': 'python3-matplotlib',
     'numpy': 'python3-numpy',
     'pytest': 'python3-pytest',
     'rich': 'python3-rich',
@@ -131,7 +132,7 @@ def test_wheels_of_build_and_run_are_the_same_release(pyproject):
     assert {n: build[n] for n in both} == {n: run[n] for n in both}
 
 
-@pytest.mark.parametrize('key', ['requires', 'dependencies', 'demo', 'test'])
+@pytest.mark.parametrize('key', ['requires', 'dependencies', 'tools', 'demo', 'test'])
 def test_every_requirement_is_a_range(pyproject, key):
     ranges = pyproject_list(pyproject, key)
     ranges.pop('headpose-ros', None)
