@@ -40,6 +40,7 @@ NOT_IN_PACKAGE_XML = {
     'av',
     'hri_msgs',
     'mcap',
+    'rosbags',
     'safetensors',
     'tomli',
     'torch',

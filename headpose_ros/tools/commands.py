@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ _INTERRUPTED = 130
 
 def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add every tool to the command line."""
-    for add in (_add_video, _add_plot):
+    for add in (_add_video, _add_plot, _add_bag):
         add(commands)
 
 
@@ -114,3 +115,48 @@ def _plot(options: argparse.Namespace, _: list[str]) -> int:
     plot(options.table, picture)
     print(picture)
     return 0
+
+
+def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'bag',
+        help='copy a ROS 2 bag and add faces, head_pose, markers and face frames',
+        description='Analyses every image of a bag (MCAP or SQLite), raw or compressed, and writes '
+        'a copy with our topics. No node runs. The same bag gives the same copy.',
+    )
+    parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
+    parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
+    add_model_options(parser, 'mnn_lite', 'auto')
+    parser.add_argument('--image', default='', help='topic of the images; needed where several are')
+    parser.add_argument(
+        '--camera-info', default='', help='topic of the calibration; default: beside the images'
+    )
+    parser.add_argument('--namespace', default='', help='namespace of the topics that are added')
+    parser.set_defaults(command=_bag)
+
+
+def _bag(options: argparse.Namespace, _: list[str]) -> int:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    import headpose_ros
+
+    with extra('headpose bag'):
+        from headpose_ros.tools.bag import BagOptions, annotate_bag
+    chosen = BagOptions(
+        options.source, options.out, options.image, options.camera_info, options.namespace
+    )
+    summary = annotate_bag(headpose_ros.load(options.model, options.device), chosen)
+    speed = summary.recorded / max(summary.seconds, 1e-9)
+    print(
+        f'{"interrupted: " if summary.interrupted else ""}{summary.images} images with '
+        f'{summary.faces} faces, {speed:.1f} times as fast as recorded: {options.out}'
+    )
+    if summary.refused:
+        print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
+    if summary.left_out:
+        print(
+            f'not copied, as nothing here defines their types: {", ".join(summary.left_out)}',
+            file=sys.stderr,
+        )
+    return _INTERRUPTED if summary.interrupted else 0
