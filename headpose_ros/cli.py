@@ -246,10 +246,11 @@ def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.camera import CameraConfig
+    from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose import PoseConfig
     from headpose_ros.ros.parameters import to_markdown, to_yaml
 
-    nodes = {'camera': CameraConfig, 'pose': PoseConfig}
+    nodes = {'camera': CameraConfig, 'pose': PoseConfig, 'overlay': OverlayConfig}
     for name, config in nodes.items():
         if options.markdown:
             print(f'## {name} node\n\n{to_markdown(config)}')

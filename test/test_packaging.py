@@ -187,7 +187,7 @@ def test_installation_holds_every_module_and_resource():
 
 def test_programs_are_installed():
     share = share_folder('headpose_ros')
-    for name in ('camera_node', 'headpose', 'pose_node'):
+    for name in ('camera_node', 'headpose', 'overlay_node', 'pose_node'):
         program = share.parents[1] / 'lib' / 'headpose_ros' / name
         assert os.access(program, os.X_OK), f'{program} is not executable'
         if share.parents[1] == Path(sys.prefix):  # pip: console scripts too
@@ -249,7 +249,7 @@ def test_launch_file_compiles_and_describes_its_arguments(tmp_path):
         assert {'default_value', 'description'} <= {k.arg for k in call.keywords}
     assert {ast.literal_eval(call.args[0]) for call in calls} == {
         *('source', 'image_topic', 'camera_info_topic', 'model', 'device', 'params_file'),
-        *('rviz', 'namespace', 'use_sim_time', 'log_level'),
+        *('overlay', 'rviz', 'namespace', 'use_sim_time', 'log_level'),
     }
 
 
@@ -272,4 +272,9 @@ def test_launch_file_starts_what_was_asked_for():
 
     assert module.generate_launch_description().entities
     assert executables() == ['pose_node']
-    assert executables(source='0', rviz='true') == ['pose_node', 'camera_node', 'rviz2']
+    assert executables(source='0', overlay='true', rviz='true') == [
+        'pose_node',
+        'camera_node',
+        'overlay_node',
+        'rviz2',
+    ]

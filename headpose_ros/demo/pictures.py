@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from headpose_ros.demo.recording import read_messages
-from headpose_ros.msg import Faces
-from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.video import VideoWriter
-from headpose_ros.ros.images import decode
-from headpose_ros.ros.messages import face_from_message
+from headpose_ros.ros.pictures import StampMatcher, annotated
 
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 4, 3, 360
 #: Images that wait for their result; more than the node ever holds.
@@ -27,20 +23,12 @@ Image = NDArray[np.uint8]
 
 def annotated_frames(recording: Path, images: str, faces: str) -> Iterator[tuple[int, Image]]:
     """Yield stamp in ns and annotated picture of every image with a result."""
-    waiting: OrderedDict[int, Image] = OrderedDict()
-    results: OrderedDict[int, Faces] = OrderedDict()
+    matcher = StampMatcher(_WAITING)
     for topic, message in read_messages(recording, images, faces):
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        if topic == images:
-            waiting[stamp] = decode(message)
-        else:
-            results[stamp] = message
-        if stamp in waiting and stamp in results:
-            found = [face_from_message(face) for face in results.pop(stamp).faces]
-            yield stamp, draw_faces(waiting.pop(stamp), found)
-        for store in (waiting, results):
-            while len(store) > _WAITING:
-                store.popitem(last=False)
+        pair = matcher.image(message) if topic == images else matcher.faces(message)
+        if pair is not None:
+            stamp = message.header.stamp
+            yield stamp.sec * 10**9 + stamp.nanosec, annotated(*pair)
 
 
 def write_pictures(recording: Path, video: Path, sheet: Path, images: str, faces: str) -> int:

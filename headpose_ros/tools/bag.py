@@ -33,11 +33,10 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.ros.camera_info import CameraInfoError, camera_model
-from headpose_ros.ros.compressed import decode_compressed
 from headpose_ros.ros.definitions import definition, message_class, type_name
-from headpose_ros.ros.images import decode
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
+from headpose_ros.ros.pictures import pixels_of
 from headpose_ros.ros.tf import face_transform
 from headpose_ros.tools.video import progress_bar
 
@@ -255,7 +254,7 @@ class _Copy:
         """Yield the names of our topics and what the pose node publishes for an image."""
         try:
             image = deserialize_message(data, _IMAGE_TYPES[self._plan.image.msgtype])
-            pixels = decode_compressed(image) if hasattr(image, 'format') else decode(image)
+            pixels = pixels_of(image)
             stamp = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
             faces = analyzer.track(pixels, stamp, self._camera)
         except (HeadposeError, RuntimeError) as error:  # rclpy refuses cut messages with the latter
