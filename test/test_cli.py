@@ -80,7 +80,7 @@ def test_models_shows_the_terms() -> None:
 
 def test_help_names_the_commands() -> None:
     text = headpose('--help').stdout
-    for name in ('run', 'image', 'demo', 'models', 'params', 'video', 'plot', 'bag'):
+    for name in ('run', 'image', 'demo', 'models', 'params', 'video', 'plot', 'bag', 'view'):
         assert name in text
 
 

@@ -17,7 +17,7 @@ _INTERRUPTED = 130
 
 def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add every tool to the command line."""
-    for add in (_add_video, _add_plot, _add_bag):
+    for add in (_add_video, _add_plot, _add_bag, _add_view):
         add(commands)
 
 
@@ -160,3 +160,30 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
             file=sys.stderr,
         )
     return _INTERRUPTED if summary.interrupted else 0
+
+
+def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'view',
+        help='live page in the browser: picture, angles, openness, rates, diagnostics',
+        description='Serves a page that shows what the nodes of this ROS graph see, and why there '
+        'is nothing when nothing comes. Needs no Internet. ROS arguments follow --ros-args.',
+    )
+    add_style_option(parser)
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen on; 0.0.0.0 shows the camera to the network (%(default)s)',
+    )
+    parser.add_argument('--port', type=int, default=8642, help='(%(default)s)')
+    parser.set_defaults(command=_view)
+
+
+def _view(options: argparse.Namespace, ros_arguments: list[str]) -> int:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    with extra('headpose view'):
+        from headpose_ros.tools.view import view
+    view(options.host, options.port, options.style, ros_arguments)
+    return 0
