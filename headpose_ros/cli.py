@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.tools.commands import add_model_options, add_style_option, add_tools
 
 if TYPE_CHECKING:
     # Only for annotations: each command imports what it needs, so that --help stays quick.
@@ -53,14 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for add in (_add_run, _add_image, _add_demo, _add_models, _add_params, _add_doctor):
         add(commands)
+    add_tools(commands)
     return parser
-
-
-def _add_model_options(parser: argparse.ArgumentParser, model: str, device: str) -> None:
-    said = f' ({model})' if model else '; empty: what the params file says'
-    parser.add_argument('--model', default=model, help=f'network or .safetensors file{said}')
-    said = f' ({device})' if device else '; empty: what the params file says'
-    parser.add_argument('--device', default=device, help=f'auto, cpu, cuda or cuda:N{said}')
 
 
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,7 +67,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog='headpose run --source /dev/video0;  headpose run --ros-args -r '
         'camera/image_raw:=/front/image_raw -p max_faces:=2',
     )
-    _add_model_options(parser, '', '')
+    add_model_options(parser, '', '')
     parser.add_argument('--source', default='', help='video, image, folder or device; empty: none')
     parser.add_argument('--params-file', type=Path, help='YAML with parameters of both nodes')
     parser.add_argument('--namespace', default='', help='namespace of both nodes')
@@ -112,9 +107,10 @@ def _chosen_parameters(options: argparse.Namespace) -> dict[str, Any]:
 def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser('image', help='analyse image files, without ROS')
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    _add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, 'mnn_lite', 'auto')
     parser.add_argument('--json', action='store_true', help='print one JSON object per file')
     parser.add_argument('--draw', type=Path, metavar='DIR', help='write annotated copies there')
+    add_style_option(parser)
     parser.set_defaults(command=_image)
 
 
@@ -137,7 +133,7 @@ def _image(options: argparse.Namespace, _: list[str]) -> int:
         else:
             _print_faces(file, faces)
         if options.draw:
-            _draw(options.draw, file, image, faces)
+            _draw(options.draw / f'{file.stem}_faces.png', image, faces, options.style)
     return code
 
 
@@ -155,13 +151,18 @@ def _print_faces(file: Path, faces: list[Face]) -> None:
     Console().print(table)
 
 
-def _draw(folder: Path, file: Path, image: NDArray[np.uint8], faces: list[Face]) -> None:
+def _draw(out: Path, image: NDArray[np.uint8], faces: list[Face], style: str) -> None:
     import cv2
 
     from headpose_ros.perception.draw import draw_faces
 
-    folder.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / f'{file.stem}_faces.png'), draw_faces(image, faces))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        written = cv2.imwrite(str(out), draw_faces(image, faces, style))
+    except OSError as error:
+        raise HeadposeError(f'cannot write {out}: {error.strerror}') from error
+    if not written:  # OpenCV gives no reason
+        raise HeadposeError(f'cannot write {out}: is the disk full or the folder read-only?')
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -170,7 +171,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help='real topics for a while; leaves video, contact sheet, MCAP and numbers',
         description='Runs camera and pose node over real ROS 2 topics and records them.',
     )
-    _add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, 'mnn_lite', 'auto')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder (%(default)s)')
     parser.add_argument(
         '--source',
@@ -245,10 +246,11 @@ def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.camera import CameraConfig
+    from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose import PoseConfig
     from headpose_ros.ros.parameters import to_markdown, to_yaml
 
-    nodes = {'camera': CameraConfig, 'pose': PoseConfig}
+    nodes = {'camera': CameraConfig, 'pose': PoseConfig, 'overlay': OverlayConfig}
     for name, config in nodes.items():
         if options.markdown:
             print(f'## {name} node\n\n{to_markdown(config)}')

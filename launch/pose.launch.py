@@ -50,8 +50,14 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'params_file',
         default_value=str(CONFIG / 'pose.yaml'),
-        description='YAML file with the parameters of both nodes. The other arguments of this '
+        description='YAML file with the parameters of all nodes. The other arguments of this '
         'launch file override it.',
+    ),
+    DeclareLaunchArgument(
+        'overlay',
+        default_value='false',
+        choices=TRUE_FALSE,
+        description='Also starts the overlay node: pictures with axes and landmarks drawn in.',
     ),
     DeclareLaunchArgument(
         'rviz',
@@ -114,6 +120,14 @@ def start_nodes(context: LaunchContext) -> list[Node]:
             Node(
                 executable='camera_node',
                 parameters=[value['params_file'], {'source': value['source'], **use_sim_time}],
+                **common,
+            )
+        )
+    if value['overlay'] == 'true':
+        nodes.append(
+            Node(
+                executable='overlay_node',
+                parameters=[value['params_file'], use_sim_time],
                 **common,
             )
         )

@@ -80,7 +80,7 @@ def test_models_shows_the_terms() -> None:
 
 def test_help_names_the_commands() -> None:
     text = headpose('--help').stdout
-    for name in ('run', 'image', 'demo', 'models', 'params'):
+    for name in ('run', 'image', 'demo', 'models', 'params', 'video', 'plot', 'bag', 'view'):
         assert name in text
 
 
@@ -88,7 +88,7 @@ def test_pose_yaml_is_what_the_dataclasses_say() -> None:
     pytest.importorskip('rclpy')
     shipped = (ROOT / 'config' / 'pose.yaml').read_text(encoding='utf-8')
     assert shipped == headpose('params').stdout, 'run: headpose params > config/pose.yaml'
-    assert set(yaml.safe_load(shipped)) == {'/**/camera', '/**/pose'}
+    assert set(yaml.safe_load(shipped)) == {'/**/camera', '/**/pose', '/**/overlay'}
 
 
 def test_parameter_docs_are_what_the_dataclasses_say() -> None:

@@ -213,12 +213,12 @@ def test_markers_of_a_face_that_left_are_deleted_once():
     maker, here = FaceMarkers(), [located(face('f3'), CAMERA)]
     first = maker.message(HEADER, here).markers
     assert {(m.ns, m.id, m.action) for m in first} == {
-        (kind, 3, Marker.ADD) for kind in ('axes', 'landmarks', 'label')
+        (kind, 3, Marker.ADD) for kind in ('axes', 'box', 'cone', 'landmarks', 'label')
     }
     assert all(m.header == HEADER and m.lifetime.nanosec for m in first)
     gone = maker.message(HEADER, []).markers
     assert {(m.ns, m.id, m.action) for m in gone} == {
-        (kind, 3, Marker.DELETE) for kind in ('axes', 'landmarks', 'label')
+        (kind, 3, Marker.DELETE) for kind in ('axes', 'box', 'cone', 'landmarks', 'label')
     }
     assert maker.message(HEADER, []).markers == []
 

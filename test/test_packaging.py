@@ -23,8 +23,10 @@ TF_MESSAGE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe
 
 # Module -> key in package.xml, where the names differ.
 ROSDEP_KEYS = {
+    'aiohttp': 'python3-aiohttp',
     'cv2': 'python3-opencv',
     'hypothesis': 'python3-hypothesis',
+    'matplotlib': 'python3-matplotlib',
     'numpy': 'python3-numpy',
     'pytest': 'python3-pytest',
     'rich': 'python3-rich',
@@ -41,6 +43,7 @@ NOT_IN_PACKAGE_XML = {
     'mcap',
     'onnxruntime',
     'openvino',
+    'rosbags',
     'safetensors',
     'tomli',
     'torch',
@@ -133,7 +136,7 @@ def test_wheels_of_build_and_run_are_the_same_release(pyproject):
     assert {n: build[n] for n in both} == {n: run[n] for n in both}
 
 
-@pytest.mark.parametrize('key', ['requires', 'dependencies', 'demo', 'openvino', 'test'])
+@pytest.mark.parametrize('key', ['requires', 'dependencies', 'tools', 'demo', 'openvino', 'test'])
 def test_every_requirement_is_a_range(pyproject, key):
     ranges = pyproject_list(pyproject, key)
     ranges.pop('headpose-ros', None)
@@ -187,7 +190,7 @@ def test_installation_holds_every_module_and_resource():
 
 def test_programs_are_installed():
     share = share_folder('headpose_ros')
-    for name in ('camera_node', 'headpose', 'pose_node'):
+    for name in ('camera_node', 'headpose', 'overlay_node', 'pose_node'):
         program = share.parents[1] / 'lib' / 'headpose_ros' / name
         assert os.access(program, os.X_OK), f'{program} is not executable'
         if share.parents[1] == Path(sys.prefix):  # pip: console scripts too
@@ -249,7 +252,7 @@ def test_launch_file_compiles_and_describes_its_arguments(tmp_path):
         assert {'default_value', 'description'} <= {k.arg for k in call.keywords}
     assert {ast.literal_eval(call.args[0]) for call in calls} == {
         *('source', 'image_topic', 'camera_info_topic', 'model', 'device', 'params_file'),
-        *('rviz', 'namespace', 'use_sim_time', 'log_level'),
+        *('overlay', 'rviz', 'namespace', 'use_sim_time', 'log_level'),
     }
 
 
@@ -272,4 +275,9 @@ def test_launch_file_starts_what_was_asked_for():
 
     assert module.generate_launch_description().entities
     assert executables() == ['pose_node']
-    assert executables(source='0', rviz='true') == ['pose_node', 'camera_node', 'rviz2']
+    assert executables(source='0', overlay='true', rviz='true') == [
+        'pose_node',
+        'camera_node',
+        'overlay_node',
+        'rviz2',
+    ]

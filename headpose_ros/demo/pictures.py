@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
 from headpose_ros.demo.recording import read_messages
-from headpose_ros.msg import Faces
-from headpose_ros.perception.draw import draw_faces
-from headpose_ros.ros.images import decode
-from headpose_ros.ros.messages import face_from_message
+from headpose_ros.perception.video import VideoWriter
+from headpose_ros.ros.pictures import StampMatcher, annotated
 
-_TIME_BASE = Fraction(1, 1000)
-_NOMINAL_RATE = 30
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 4, 3, 360
 #: Images that wait for their result; more than the node ever holds.
 _WAITING = 64
@@ -30,20 +23,12 @@ Image = NDArray[np.uint8]
 
 def annotated_frames(recording: Path, images: str, faces: str) -> Iterator[tuple[int, Image]]:
     """Yield stamp in ns and annotated picture of every image with a result."""
-    waiting: OrderedDict[int, Image] = OrderedDict()
-    results: OrderedDict[int, Faces] = OrderedDict()
+    matcher = StampMatcher(_WAITING)
     for topic, message in read_messages(recording, images, faces):
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-        if topic == images:
-            waiting[stamp] = decode(message)
-        else:
-            results[stamp] = message
-        if stamp in waiting and stamp in results:
-            found = [face_from_message(face) for face in results.pop(stamp).faces]
-            yield stamp, draw_faces(waiting.pop(stamp), found)
-        for store in (waiting, results):
-            while len(store) > _WAITING:
-                store.popitem(last=False)
+        pair = matcher.image(message) if topic == images else matcher.faces(message)
+        if pair is not None:
+            stamp = message.header.stamp
+            yield stamp.sec * 10**9 + stamp.nanosec, annotated(*pair)
 
 
 def write_pictures(recording: Path, video: Path, sheet: Path, images: str, faces: str) -> int:
@@ -58,47 +43,13 @@ def write_pictures(recording: Path, video: Path, sheet: Path, images: str, faces
     wanted = np.linspace(0, len(stamps) - 1, _SHEET_COLUMNS * _SHEET_ROWS).round().astype(int)
     kept: dict[int, Image] = {}
     frames = enumerate(annotated_frames(recording, images, faces))
-    with _VideoWriter(video) as writer:
+    with VideoWriter(video) as writer:
         for index, (stamp, picture) in track(frames, 'Writing the video', total=len(stamps)):
-            writer.write(picture, (stamp - stamps[0]) // 10**6)
+            writer.write(picture, (stamp - stamps[0]) * 1e-9)
             if index in wanted:
                 kept[index] = picture
     cv2.imwrite(str(sheet), _contact_sheet([kept[index] for index in wanted]))
     return len(stamps)
-
-
-class _VideoWriter:
-    """H.264 in MP4, each frame at its own time."""
-
-    def __init__(self, path: Path) -> None:
-        self._container = av.open(str(path), 'w')
-        self._stream = self._container.add_stream('libx264', rate=_NOMINAL_RATE)
-        self._stream.pix_fmt = 'yuv420p'
-        self._stream.codec_context.time_base = _TIME_BASE
-        self._last = -1
-        self._size = (0, 0)
-
-    def __enter__(self) -> _VideoWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
-
-    def write(self, picture: Image, milliseconds: int) -> None:
-        frame = av.VideoFrame.from_ndarray(self._fitting(picture), format='bgr24')
-        self._last = max(milliseconds, self._last + 1)
-        frame.pts, frame.time_base = self._last, _TIME_BASE
-        self._container.mux(self._stream.encode(frame))
-
-    def _fitting(self, picture: Image) -> Image:
-        """Return the picture in the video's size, which the first one fixes, with even sides."""
-        if self._size == (0, 0):
-            self._size = (picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2)
-            self._stream.width, self._stream.height = self._size
-        if picture.shape[1::-1] == self._size:
-            return picture
-        return np.asarray(cv2.resize(picture, self._size), np.uint8)
 
 
 def _contact_sheet(pictures: list[Image]) -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.msg import Faces
 from headpose_ros.ros import qos
-from headpose_ros.ros.share import share_file
+from headpose_ros.ros.definitions import definition, message_class, type_name
 
 _DEPTH = 200
-_SEPARATOR = '\n' + 80 * '=' + '\n'
 
 
 @dataclass(frozen=True)
@@ -105,44 +103,4 @@ def read_messages(path: Path, *names: str) -> Iterator[tuple[str, Any]]:
     with path.open('rb') as stream:
         for schema, channel, record in make_reader(stream).iter_messages(topics=names or None):
             assert schema is not None
-            yield channel.topic, deserialize_message(record.data, _message_class(schema.name))
-
-
-def type_name(message_class: Any) -> str:
-    """Return the full name of a message class, such as `sensor_msgs/msg/Image`."""
-    return f'{message_class.__module__.split(".")[0]}/msg/{message_class.__name__}'
-
-
-def definition(message_class: Any) -> str:
-    """Return a message's definition followed by those of all messages in it.
-
-    This is the `ros2msg` schema encoding of the MCAP registry: sections after the first begin
-    with a separator and `MSG: package/Type`.
-    """
-    own, sections = type_name(message_class), []
-    for name in _with_dependencies(own):
-        text = _definition_text(name)
-        package, _, short = name.split('/')
-        sections.append(text if name == own else f'MSG: {package}/{short}\n{text}')
-    return _SEPARATOR.join(sections)
-
-
-def _with_dependencies(name: str) -> list[str]:
-    found = [name]
-    for known in found:  # grows while we look
-        for inner in _message_class(known).get_fields_and_field_types().values():
-            inner = inner.removeprefix('sequence<').split('>')[0].split('[')[0].split(',')[0]
-            full = inner.replace('/', '/msg/')
-            if '/' in inner and full not in found:
-                found.append(full)
-    return found
-
-
-def _definition_text(name: str) -> str:
-    package, kind, short = name.split('/')
-    return share_file(f'{kind}/{short}.msg', package).read_text(encoding='utf-8')
-
-
-def _message_class(name: str) -> Any:
-    package, kind, short = name.split('/')
-    return getattr(importlib.import_module(f'{package}.{kind}'), short)
+            yield channel.topic, deserialize_message(record.data, message_class(schema.name))

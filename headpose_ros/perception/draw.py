@@ -9,24 +9,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.geometry.landmarks import CLOSED_GROUPS, GROUPS, SELLION
+from headpose_ros.geometry.rotations import aligned_from_face
 from headpose_ros.perception.faces import Face
 
-#: BGR of the axes x (out of the face), y (to the person's left), z (up): as in RViz.
+#: BGR of the axes x, y, z: as in RViz.
 AXIS_COLORS = ((0, 0, 255), (0, 200, 0), (255, 80, 0))
+#: Which axes are drawn. `tf`: those of the face frame (x out of the face, y to the person's left,
+#: z up). `paper`: as figures of papers since Hopenet show a pose: for a frontal face red points to
+#: the image's right, green down, blue out of the face.
+AXIS_STYLES = ('tf', 'paper')
 _SEEN, _HIDDEN, _LINE = (120, 255, 120), (80, 80, 255), (200, 200, 200)
 #: OpenCV's fixed-point bits: points land between pixels.
 SUBPIXEL_BITS = 4
 
 
-def draw_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> NDArray[np.uint8]:
-    """Return a copy of a uint8 (H, W, 3) BGR image with the faces drawn into it."""
+def draw_faces(
+    image: NDArray[np.uint8], faces: Sequence[Face], style: str = 'tf'
+) -> NDArray[np.uint8]:
+    """Return a copy of a uint8 (H, W, 3) BGR image with the faces drawn into it.
+
+    Args:
+        image: The picture that the faces were found in.
+        faces: The faces.
+        style: One of `AXIS_STYLES`.
+    """
     canvas = image.copy()
     for face in faces:
         if len(face.landmarks):
             _draw_landmarks(canvas, face)
-        _draw_axes(canvas, face)
+        _draw_axes(canvas, face, drawn_axes(face.rotation, style))
         _draw_label(canvas, face)
     return canvas
+
+
+def drawn_axes(rotation: NDArray[np.float64], style: str) -> NDArray[np.float64]:
+    """Return the red, green and blue axis as columns of a (3, 3) array in the optical frame.
+
+    Args:
+        rotation: (3, 3) R_optical_face.
+        style: One of `AXIS_STYLES`.
+    """
+    if style == 'tf':
+        return rotation
+    # Camera-aligned axes are right, down and into the scene; the figures show the way out.
+    return aligned_from_face(rotation) * np.array([1.0, 1.0, -1.0])
 
 
 def fixed_point(point: NDArray[np.float64]) -> tuple[int, int]:
@@ -45,12 +71,12 @@ def _draw_landmarks(canvas: NDArray[np.uint8], face: Face) -> None:
         cv2.circle(canvas, fixed_point(point), radius, color, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
-def _draw_axes(canvas: NDArray[np.uint8], face: Face) -> None:
-    """Draw the face frame's axes, seen by a far camera, far ones first."""
+def _draw_axes(canvas: NDArray[np.uint8], face: Face, axes: NDArray[np.float64]) -> None:
+    """Draw the columns of `axes`, seen by a far camera, far ones first."""
     origin = face.landmarks[SELLION] if len(face.landmarks) else face.box[:2] + face.box[2:] / 2
     length = 0.5 * face.box[2:].max()
-    for axis in np.argsort(-face.rotation[2]):
-        tip = origin + length * face.rotation[:2, axis]
+    for axis in np.argsort(-axes[2]):
+        tip = origin + length * axes[:2, axis]
         cv2.arrowedLine(
             canvas,
             fixed_point(origin),

@@ -119,7 +119,12 @@ class ImageSource(Source):
 
 
 class FolderSource(Source):
-    """The images of a folder in natural order: frame2.png before frame10.png."""
+    """The images of a folder in natural order: frame2.png before frame10.png.
+
+    Attributes:
+        files: the images.
+        skipped: how many could not be read so far.
+    """
 
     def __init__(self, folder: Path) -> None:
         """List the folder.
@@ -136,6 +141,7 @@ class FolderSource(Source):
             endings = ', '.join(IMAGE_EXTENSIONS)
             raise SourceError(f'no images in folder {folder}: expected files ending in {endings}')
         self.files = sorted(found, key=_natural_key)
+        self.skipped = 0
         self._next = 0
         self._readable = 0
 
@@ -152,6 +158,7 @@ class FolderSource(Source):
                 image = read_image(file)
             except SourceError as error:
                 _LOG.warning('%s; skipped', error)
+                self.skipped += 1
                 continue
             self._readable += 1
             return image

@@ -1,7 +1,8 @@
-"""Faces as RViz markers: axes, landmarks, a label. Nothing stale stays on the screen."""
+"""Faces as RViz markers: axes, head box, cone, landmarks, label. Nothing stale stays."""
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,12 @@ _AXIS_LENGTH = 0.12  # metres: longer than the nose, so that x shows
 _AXIS_WIDTH = 0.006
 _POINT_SIZE = 0.004
 _TEXT_SIZE = 0.03
+#: About an adult's head in the face frame: least and largest x, y, z in metres.
+_HEAD_BOX = ((-0.19, -0.08, -0.13), (0.02, 0.08, 0.11))
+_BOX_WIDTH = 0.002
+#: Where the head points to: length in metres, half angle in radians, corners of the base.
+_CONE_LENGTH, _CONE_ANGLE, _CONE_CORNERS = 0.6, 0.12, 24
+_CONE_COLOR = ColorRGBA(r=1.0, g=0.9, b=0.2, a=0.25)
 _RGB = ((1.0, 0.0, 0.0), (0.0, 0.8, 0.0), (0.2, 0.4, 1.0))
 _SEEN, _HIDDEN = (0.4, 1.0, 0.4), (1.0, 0.3, 0.3)
 
@@ -75,8 +82,47 @@ def _landmarks(header: Any, number: int, located: LocatedFace) -> Marker:
     marker.scale = Vector3(x=_POINT_SIZE, y=_POINT_SIZE, z=_POINT_SIZE)
     points = np.zeros((0, 3)) if located.face_points is None else located.face_points
     marker.points = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
-    marker.colors = [_color(_SEEN if v > 0.5 else _HIDDEN) for v in located.face.visibility]
+    marker.colors = [_color(_visibility_color(v)) for v in located.face.visibility.tolist()]
     return marker
+
+
+def _visibility_color(visibility: float) -> tuple[float, float, float]:
+    """Return green for a point in sight, red for a hidden one, and what lies between."""
+    mixed = np.array(_HIDDEN) + visibility * (np.array(_SEEN) - _HIDDEN)
+    return (float(mixed[0]), float(mixed[1]), float(mixed[2]))
+
+
+def _box(header: Any, number: int, located: LocatedFace) -> Marker:
+    marker = _marker(header, 'box', number, Marker.LINE_LIST, located)
+    marker.scale = Vector3(x=_BOX_WIDTH, y=0.0, z=0.0)
+    marker.points = [_point(corner) for edge in _box_edges() for corner in edge]
+    return marker
+
+
+def _box_edges() -> list[tuple[list[float], list[float]]]:
+    """Return the twelve edges of the head box: corners that differ in one coordinate."""
+    corners = list(product(*zip(*_HEAD_BOX, strict=True)))
+    pairs = [(list(a), list(b)) for a, b in combinations(corners, 2)]
+    return [(a, b) for a, b in pairs if sum(p != q for p, q in zip(a, b, strict=True)) == 1]
+
+
+def _cone(header: Any, number: int, located: LocatedFace) -> Marker:
+    """Return the cone of directions in which the head points; eyes may look elsewhere."""
+    marker = _marker(header, 'cone', number, Marker.TRIANGLE_LIST, located)
+    marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
+    marker.color = _CONE_COLOR
+    turns = np.linspace(0.0, 2 * np.pi, _CONE_CORNERS + 1)
+    radius = _CONE_LENGTH * np.tan(_CONE_ANGLE)
+    rim = np.column_stack(
+        [np.full_like(turns, _CONE_LENGTH), radius * np.cos(turns), radius * np.sin(turns)]
+    )
+    for first, second in zip(rim[:-1].tolist(), rim[1:].tolist(), strict=True):
+        marker.points += [Point(), _point(first), _point(second)]
+    return marker
+
+
+def _point(xyz: list[float]) -> Point:
+    return Point(x=xyz[0], y=xyz[1], z=xyz[2])
 
 
 def _label(header: Any, number: int, located: LocatedFace) -> Marker:
@@ -95,4 +141,4 @@ def _color(rgb: tuple[float, float, float]) -> ColorRGBA:
     return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
 
 
-_KINDS = {'axes': _axes, 'landmarks': _landmarks, 'label': _label}
+_KINDS = {'axes': _axes, 'box': _box, 'cone': _cone, 'landmarks': _landmarks, 'label': _label}

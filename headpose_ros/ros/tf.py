@@ -32,13 +32,17 @@ class FaceFrames:
     def publish(self, header: Any, faces: Sequence[LocatedFace]) -> None:
         """Publish the frames of all faces of one image under the image's stamp."""
         if faces and self._publisher.get_subscription_count():
-            makers = (face_transform, gaze_transform)
-            transforms = [make(header, face.face) for face in faces for make in makers]
-            self._publisher.publish(TFMessage(transforms=transforms))
+            self._publisher.publish(face_frames(header, faces))
 
     def destroy(self) -> None:
         """Withdraw the publisher."""
         self._node.destroy_publisher(self._publisher)
+
+
+def face_frames(header: Any, faces: Sequence[LocatedFace]) -> TFMessage:
+    """Return both frames of all faces of one image."""
+    makers = (face_transform, gaze_transform)
+    return TFMessage(transforms=[make(header, face.face) for face in faces for make in makers])
 
 
 def face_transform(header: Any, face: Face) -> TransformStamped:

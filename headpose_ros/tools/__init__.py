@@ -1,0 +1,1 @@
+"""What people use around the nodes: videos, plots, bags and a live page."""

@@ -1,0 +1,189 @@
+"""The tools as subcommands of `headpose`; what each needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headpose_ros.errors import HeadposeError
+
+Commands = argparse._SubParsersAction
+_EXTRA = 'pip install "headpose-ros[tools]"'
+_INTERRUPTED = 130
+
+
+def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add every tool to the command line."""
+    for add in (_add_video, _add_plot, _add_bag, _add_view):
+        add(commands)
+
+
+def add_model_options(parser: argparse.ArgumentParser, model: str, device: str) -> None:
+    """Add --model and --device with these defaults; empty: what the params file says."""
+    said = f' ({model})' if model else '; empty: what the params file says'
+    parser.add_argument('--model', default=model, help=f'network or .safetensors file{said}')
+    said = f' ({device})' if device else '; empty: what the params file says'
+    parser.add_argument('--device', default=device, help=f'auto, cpu, cuda or cuda:N{said}')
+
+
+def add_style_option(parser: argparse.ArgumentParser) -> None:
+    """Add --style: which axes are drawn."""
+    # The names of perception.draw.AXIS_STYLES, which a test holds equal: --help must stay quick.
+    parser.add_argument(
+        '--style',
+        choices=('tf', 'paper'),
+        default='tf',
+        help='axes: as TF (x out of the face red, y green, z blue) or as figures of papers '
+        '(right red, down green, out of the face blue) (%(default)s)',
+    )
+
+
+@contextmanager
+def extra(tool: str) -> Iterator[None]:
+    """Turn a missing package of the extra `tools` into one line that says how to get it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise HeadposeError(f'{tool} needs the package {error.name}: {_EXTRA}') from error
+
+
+def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'video',
+        help='annotated video and a CSV table of all angles, without ROS',
+        description='Writes OUT.mp4 and beside it OUT.csv. An interrupted run leaves both '
+        'readable. Damaged frames are skipped and counted.',
+    )
+    parser.add_argument(
+        'source', metavar='IN', help='video, folder of images, device, or image with --duration'
+    )
+    parser.add_argument('out', metavar='OUT.mp4', type=Path)
+    add_model_options(parser, 'mnn_lite', 'auto')
+    add_style_option(parser)
+    parser.add_argument('--landmarks', action='store_true', help='landmarks in the table too')
+    parser.add_argument('--duration', type=float, default=0.0, help='seconds; 0 for all')
+    parser.add_argument(
+        '--calibration',
+        type=Path,
+        help='file of camera_info_manager: positions in metres, lens distortion taken out',
+    )
+    parser.set_defaults(command=_video)
+
+
+def _video(options: argparse.Namespace, _: list[str]) -> int:
+    import headpose_ros
+
+    if options.calibration:
+        # First: from PyPI it starts Python anew, to set the library path.
+        import rclpy  # noqa: F401
+    with extra('headpose video'):
+        from headpose_ros.tools.video import VideoOptions, annotate, table_path
+    chosen = VideoOptions(
+        options.source,
+        options.out,
+        options.landmarks,
+        options.style,
+        options.duration,
+        options.calibration,
+    )
+    summary = annotate(headpose_ros.load(options.model, options.device), chosen)
+    rate = summary.frames / max(summary.seconds, 1e-9)
+    print(
+        f'{"interrupted: " if summary.interrupted else ""}{summary.frames} frames with '
+        f'{summary.faces} faces, {summary.skipped} damaged frames skipped, {rate:.1f} frames/s: '
+        f'{options.out}, {table_path(options.out)}'
+    )
+    return _INTERRUPTED if summary.interrupted else 0
+
+
+def _add_plot(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'plot', help='angles over time as PNG, from the table of headpose video'
+    )
+    parser.add_argument('table', type=Path, metavar='OUT', help='OUT.csv, or the OUT.mp4 beside it')
+    parser.add_argument('picture', type=Path, nargs='?', help='PNG to write (OUT.png)')
+    parser.set_defaults(command=_plot)
+
+
+def _plot(options: argparse.Namespace, _: list[str]) -> int:
+    with extra('headpose plot'):
+        from headpose_ros.tools.plot import plot
+    picture = options.picture or options.table.with_suffix('.png')
+    plot(options.table, picture)
+    print(picture)
+    return 0
+
+
+def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'bag',
+        help='copy a ROS 2 bag and add faces, head_pose, markers and face frames',
+        description='Analyses every image of a bag (MCAP or SQLite), raw or compressed, and writes '
+        'a copy with our topics. No node runs. The same bag gives the same copy.',
+    )
+    parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
+    parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
+    add_model_options(parser, 'mnn_lite', 'auto')
+    parser.add_argument('--image', default='', help='topic of the images; needed where several are')
+    parser.add_argument(
+        '--camera-info', default='', help='topic of the calibration; default: beside the images'
+    )
+    parser.add_argument('--namespace', default='', help='namespace of the topics that are added')
+    parser.set_defaults(command=_bag)
+
+
+def _bag(options: argparse.Namespace, _: list[str]) -> int:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    import headpose_ros
+
+    with extra('headpose bag'):
+        from headpose_ros.tools.bag import BagOptions, annotate_bag
+    chosen = BagOptions(
+        options.source, options.out, options.image, options.camera_info, options.namespace
+    )
+    summary = annotate_bag(headpose_ros.load(options.model, options.device), chosen)
+    speed = summary.recorded / max(summary.seconds, 1e-9)
+    print(
+        f'{"interrupted: " if summary.interrupted else ""}{summary.images} images with '
+        f'{summary.faces} faces, {speed:.1f} times as fast as recorded: {options.out}'
+    )
+    if summary.refused:
+        print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
+    if summary.left_out:
+        print(
+            f'not copied, as nothing here defines their types: {", ".join(summary.left_out)}',
+            file=sys.stderr,
+        )
+    return _INTERRUPTED if summary.interrupted else 0
+
+
+def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'view',
+        help='live page in the browser: picture, angles, openness, rates, diagnostics',
+        description='Serves a page that shows what the nodes of this ROS graph see, and why there '
+        'is nothing when nothing comes. Needs no Internet. ROS arguments follow --ros-args.',
+    )
+    add_style_option(parser)
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen on; 0.0.0.0 shows the camera to the network (%(default)s)',
+    )
+    parser.add_argument('--port', type=int, default=8642, help='(%(default)s)')
+    parser.set_defaults(command=_view)
+
+
+def _view(options: argparse.Namespace, ros_arguments: list[str]) -> int:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    with extra('headpose view'):
+        from headpose_ros.tools.view import view
+    view(options.host, options.port, options.style, ros_arguments)
+    return 0

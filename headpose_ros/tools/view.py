@@ -1,0 +1,318 @@
+"""`headpose view`: a live page in the browser, for machines without RViz or Internet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from aiohttp import WSMsgType, web
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+
+from headpose_ros.errors import HeadposeError
+from headpose_ros.msg import Faces
+from headpose_ros.ros import qos
+from headpose_ros.ros.images import Bgr
+from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
+from headpose_ros.ros.transport import prefer_shared_memory
+
+PAGE = Path(__file__).with_name('view.html')
+_PICTURE_PERIOD = 1 / 15  # seconds: enough to follow, and little to send
+_PICTURE_SIDE = 1280  # px; larger pictures are shrunk
+_STATUS_PERIOD = 0.1
+_RATE_WINDOW = 2.0  # seconds
+_SILENCE = 2.0  # seconds without messages until the page says why
+_ASK_PERIOD = 2.0  # seconds between questions after the states of lifecycle nodes
+_SAMPLES = 600  # results that a page shows from the past when it is opened
+_ACTIVE = 'active'
+
+#: The diagrams of the page: label, keys of a face's sample, range shown at least. A further topic
+#: takes a subscription that adds its keys to the samples, and a line here.
+PANELS = (
+    ('yaw, pitch, roll / °', ('yaw', 'pitch', 'roll'), (-45, 45)),
+    ('openness of eyes and mouth', ('right eye', 'left eye', 'mouth'), (0, 1)),
+)
+
+
+class Rate:
+    """How many messages a second came lately, and how many in all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._times: deque[float] = deque(maxlen=500)
+
+    def note(self, now: float) -> None:
+        """Count a message that came now, in seconds of a steady clock."""
+        self.count += 1
+        self._times.append(now)
+
+    def hertz(self, now: float) -> float:
+        """Return the rate over the last seconds."""
+        return sum(now - then < _RATE_WINDOW for then in list(self._times)) / _RATE_WINDOW
+
+    def silent(self, now: float) -> bool:
+        """Tell whether nothing came for a while."""
+        return not self._times or now - self._times[-1] > _SILENCE
+
+
+class Viewer(Node):
+    """Listens to images, faces and diagnostics, and keeps what the page shows.
+
+    Args:
+        style: One of `perception.draw.AXIS_STYLES`.
+        options: Passed to rclpy's Node.
+    """
+
+    def __init__(self, style: str = 'tf', **options: Any) -> None:
+        super().__init__('view', **options)
+        self._style = style
+        self.watched = 0
+        self.images, self.faces = Rate(), Rate()
+        self._lock = threading.Lock()
+        self._samples: deque[dict[str, Any]] = deque(maxlen=_SAMPLES)
+        self._people: list[dict[str, Any]] = []
+        self._diagnostics: dict[str, dict[str, Any]] = {}
+        self._states: dict[str, str] = {}
+        self._askers: dict[str, Any] = {}
+        self._age = float('nan')
+        self._problem = ''
+        self._matcher = StampMatcher()
+        self._drawn = 0.0
+        self.picture: tuple[int, bytes] = (0, b'')
+        camera = qos.sensor_data()
+        self._image_topic = self.create_subscription(
+            Image, 'camera/image_raw', self._take_image, camera
+        ).topic_name
+        self._faces_topic = self.create_subscription(
+            Faces, 'faces', self._take_faces, qos.reliable()
+        ).topic_name
+        self.create_subscription(
+            DiagnosticArray, '/diagnostics', self._take_diagnostics, qos.reliable()
+        )
+        self.create_timer(_ASK_PERIOD, self._ask_states)
+
+    def status(self, since: int) -> dict[str, Any]:
+        """Return what the page shows, ready for JSON, with the samples after number `since`."""
+        now = time.monotonic()
+        with self._lock:
+            samples = [sample for sample in self._samples if sample['number'] > since]
+            diagnostics = list(self._diagnostics.values())
+        return {
+            'images': round(self.images.hertz(now), 1),
+            'results': round(self.faces.hertz(now), 1),
+            'dropped': max(self.images.count - self.faces.count, 0),
+            'age': None if self.faces.silent(now) or np.isnan(self._age) else round(self._age),
+            'faces': [] if self.faces.silent(now) else self._people,
+            'why': self.why(now),
+            'diagnostics': diagnostics,
+            'samples': samples,
+        }
+
+    def why(self, now: float) -> str:
+        """Say why nothing is to be seen, and what helps; empty when all is well."""
+        if self.images.silent(now):
+            return self._why_silent(self._image_topic, 'images', 'start a camera node')
+        if self._problem:
+            return self._problem
+        if self.faces.silent(now):
+            asleep = [f'{n} is {s}' for n, s in sorted(self._states.items()) if s != _ACTIVE]
+            if asleep:
+                name = asleep[0].split()[0]
+                return (
+                    f'Images come, no results: {", ".join(asleep)}. Try: ros2 lifecycle set '
+                    f'{name} {"activate" if "inactive" in asleep[0] else "configure"}'
+                )
+            return self._why_silent(self._faces_topic, 'results', 'start a pose node')
+        return '' if self._people else 'Images are analysed: nobody is in sight.'
+
+    def _why_silent(self, topic: str, what: str, remedy: str) -> str:
+        count = self.count_publishers(topic)
+        if not count:
+            return f'No {what}: nobody publishes {topic}. To begin, {remedy}.'
+        return (
+            f'No {what}: {count} publisher(s) on {topic}, but no message comes. Is it paused, '
+            'or of another type or QoS?'
+        )
+
+    def _take_image(self, image: Image) -> None:
+        self.images.note(time.monotonic())
+        self._show(self._matcher.image(image))
+        if self.faces.silent(time.monotonic()):
+            self._show((image, None))
+
+    def _take_faces(self, faces: Faces) -> None:
+        self.faces.note(time.monotonic())
+        stamp = Time.from_msg(faces.header.stamp)
+        self._age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
+        self._people = [_sample(face) for face in faces.faces]
+        with self._lock:
+            seconds = stamp.nanoseconds * 1e-9
+            self._samples.append({'number': self.faces.count, 't': seconds, 'faces': self._people})
+        self._show(self._matcher.faces(faces))
+
+    def _take_diagnostics(self, array: DiagnosticArray) -> None:
+        with self._lock:
+            for status in array.status:
+                level = int.from_bytes(status.level, 'little')
+                self._diagnostics[status.name] = {
+                    'level': level,
+                    'name': status.name,
+                    'message': status.message,
+                }
+
+    def _show(self, pair: tuple[Image, Faces | None] | None) -> None:
+        now = time.monotonic()
+        if pair is None or not self.watched or now - self._drawn < _PICTURE_PERIOD:
+            return
+        self._drawn = now
+        image, faces = pair
+        try:
+            pixels = pixels_of(image) if faces is None else annotated(image, faces, self._style)
+        except HeadposeError as error:
+            self._problem = f'The images on {self._image_topic} cannot be shown: {error}.'
+            return
+        self._problem = ''
+        self.picture = (self.picture[0] + 1, _jpeg(pixels))
+
+    def _ask_states(self) -> None:
+        """Ask every lifecycle node of this graph for its state; the answers come later."""
+        kind = 'lifecycle_msgs/srv/GetState'
+        services = [n for n, types in self.get_service_names_and_types() if kind in types]
+        self._states = {n: s for n, s in self._states.items() if f'{n}/get_state' in services}
+        for service in services:
+            if service not in self._askers:
+                self._askers[service] = self.create_client(GetState, service)
+            name = service.rpartition('/')[0]
+            future = self._askers[service].call_async(GetState.Request())
+            future.add_done_callback(lambda done, name=name: self._note_state(name, done))
+
+    def _note_state(self, name: str, done: Any) -> None:
+        self._states[name] = done.result().current_state.label
+
+
+def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
+    """Serve the page until SIGINT or SIGTERM.
+
+    Args:
+        host: Address to listen on; 127.0.0.1 shows the camera to this machine alone.
+        port: TCP port.
+        style: One of `perception.draw.AXIS_STYLES`.
+        ros_arguments: Arguments of ROS, such as remappings, from --ros-args on.
+
+    Raises:
+        HeadposeError: The port cannot be used, or a ROS argument is wrong.
+    """
+    prefer_shared_memory()
+    try:
+        # aiohttp handles the signals.
+        rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # rclpy raises several types, some of them private
+        raise HeadposeError(f'cannot start ROS: {error}') from error
+    viewer = Viewer(style)
+    executor = SingleThreadedExecutor()
+    executor.add_node(viewer)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    try:
+        web.run_app(
+            _application(viewer),
+            host=host,
+            port=port,
+            print=lambda *_: print(f'http://{host}:{port}  (Ctrl-C ends it)', flush=True),
+        )
+    except OSError as error:
+        raise HeadposeError(
+            f'cannot listen on {host}:{port}: {error.strerror or error}; choose another --port'
+        ) from error
+    finally:
+        executor.shutdown(timeout_sec=2.0)
+        thread.join(timeout=5.0)
+        rclpy.try_shutdown()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    with suppress(ExternalShutdownException):
+        executor.spin()
+
+
+def _application(viewer: Viewer) -> web.Application:
+    application = web.Application()
+
+    async def page(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE)
+
+    async def live(request: web.Request) -> web.WebSocketResponse:
+        # A page of another site must not look through this machine's camera.
+        origin = request.headers.get('Origin', '')
+        if origin and origin.partition('://')[2] != request.host:
+            raise web.HTTPForbidden(text='this page may only be opened from its own address')
+        socket = web.WebSocketResponse(heartbeat=10.0)
+        await socket.prepare(request)
+        await socket.send_json({'panels': PANELS})
+        viewer.watched += 1
+        sender = asyncio.create_task(_send(socket, viewer))
+        try:
+            async for message in socket:
+                if message.type == WSMsgType.ERROR:
+                    break
+        finally:
+            viewer.watched -= 1
+            sender.cancel()
+        return socket
+
+    application.router.add_get('/', page)
+    application.router.add_get('/live', live)
+    return application
+
+
+async def _send(socket: web.WebSocketResponse, viewer: Viewer) -> None:
+    """Send status and pictures; the next only when the last has gone, so that none queues."""
+    sent, due, since = 0, 0.0, 0
+    with suppress(ConnectionError):
+        while not socket.closed:
+            number, jpeg = viewer.picture
+            if number != sent:
+                sent = number
+                await socket.send_bytes(jpeg)
+            if time.monotonic() >= due:
+                due = time.monotonic() + _STATUS_PERIOD
+                status = viewer.status(since)
+                since = max([since, *(sample['number'] for sample in status['samples'])])
+                await socket.send_str(json.dumps(status))
+            await asyncio.sleep(_PICTURE_PERIOD / 2)
+
+
+def _sample(face: Any) -> dict[str, Any]:
+    head = face.head_pose
+    angles = np.degrees([head.yaw, head.pitch, head.roll]).round(1).tolist()
+    openness = [face.right_eye_openness, face.left_eye_openness, face.mouth_openness]
+    known = [None if np.isnan(value) else round(value, 3) for value in openness]
+    place = head.pose.pose.position
+    return {
+        'id': face.id,
+        **dict(zip(PANELS[0][1], angles, strict=True)),
+        **dict(zip(PANELS[1][1], known, strict=True)),
+        'distance': round(place.z, 2) if head.translation_is_metric else None,
+        'confidence': round(face.confidence, 2),
+    }
+
+
+def _jpeg(pixels: Bgr) -> bytes:
+    shrink = _PICTURE_SIDE / max(pixels.shape[:2])
+    if shrink < 1:
+        pixels = np.asarray(cv2.resize(pixels, None, fx=shrink, fy=shrink), np.uint8)
+    return bytes(cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())

@@ -1,0 +1,274 @@
+"""Bags of both storages: copied, with our topics added, the same way every time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+pytest.importorskip('rosbags', reason='pip install headpose-ros[tools]')
+
+import cv2
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
+from rclpy.serialization import deserialize_message, serialize_message
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header, String
+from tf2_msgs.msg import TFMessage
+
+import headpose_ros
+from headpose_ros.perception.virtual_camera import open_stream
+from headpose_ros.ros.calibration import pinhole
+from headpose_ros.ros.definitions import definition, message_class, type_name
+from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.share import share_file
+from headpose_ros.tools.bag import BagError, BagOptions, annotate_bag
+
+ROOT = Path(__file__).parents[1]
+FRAMES = 12
+FRAME = 'cabin_optical_frame'
+IMAGE, INFO = '/cabin/image_raw', '/cabin/camera_info'
+STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+
+
+@pytest.fixture(scope='module')
+def analyzer() -> Any:
+    return headpose_ros.load('mnn_lite', 'cpu')
+
+
+@pytest.fixture(scope='module')
+def pictures() -> list[np.ndarray]:
+    source = open_stream('astronaut', width=320)
+    return [source.read() for _ in range(FRAMES)]
+
+
+class Bag:
+    """Writes a bag message by message."""
+
+    def __init__(self, path: Path, storage: str = 'mcap') -> None:
+        self.path = path
+        self._writer = Writer(path, version=8, storage_plugin=STORAGES[storage])
+        self._writer.open()
+        self._topics: dict[str, Any] = {}
+
+    def write(self, topic: str, stamp: int, message: Any, data: bytes | None = None) -> None:
+        if topic not in self._topics:
+            name, store = type_name(type(message)), get_typestore(Stores.EMPTY)
+            store.register(get_types_from_msg(definition(type(message)), name))
+            self._topics[topic] = self._writer.add_connection(topic, name, typestore=store)
+        self._writer.write(self._topics[topic], stamp, data or serialize_message(message))
+
+    def close(self) -> Path:
+        self._writer.close()
+        return self.path
+
+
+def header(index: int) -> Header:
+    nanoseconds = 1_000_000_000_000 + index * 33_333_333
+    stamp = Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+    return Header(stamp=stamp, frame_id=FRAME)
+
+
+def compressed(picture: np.ndarray, index: int, ending: str) -> CompressedImage:
+    data = cv2.imencode(ending, picture)[1].tobytes()
+    return CompressedImage(header=header(index), format=ending.strip('.'), data=data)
+
+
+def recording(
+    path: Path,
+    pictures: list[np.ndarray],
+    storage: str = 'mcap',
+    make: Any = lambda picture, index: encode_bgr(picture, header(index)),
+    topic: str = IMAGE,
+    calibrated: bool = True,
+) -> Path:
+    bag = Bag(path, storage)
+    for index, picture in enumerate(pictures):
+        stamp = 5_000_000_000_000 + index * 33_333_333
+        bag.write(topic, stamp, make(picture, index))
+        if calibrated:
+            info = pinhole(picture.shape[1], picture.shape[0], 1.0)
+            info.header = header(index)
+            bag.write(INFO, stamp + 1, info)
+        bag.write('/chatter', stamp + 2, String(data=f'word {index}'))
+    frame = TransformStamped(header=header(0), child_frame_id=FRAME)
+    bag.write('/tf', 5_000_000_000_001, TFMessage(transforms=[frame]))
+    return bag.close()
+
+
+def read(path: Path) -> list[tuple[str, int, bytes]]:
+    with Reader(path) as reader:
+        return [(c.topic, stamp, bytes(data)) for c, stamp, data in reader.messages()]
+
+
+def messages(path: Path, topic: str) -> list[Any]:
+    with Reader(path) as reader:
+        return [
+            deserialize_message(bytes(data), message_class(c.msgtype))
+            for c, _, data in reader.messages()
+            if c.topic == topic
+        ]
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_bag_is_copied_and_our_topics_are_added(
+    storage: str, analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source = recording(tmp_path / 'in', pictures, storage)
+    out = tmp_path / 'out'
+    analyzer.reset()
+    summary = annotate_bag(analyzer, BagOptions(source, out))
+    assert (summary.images, summary.refused) == (FRAMES, 0)
+    assert summary.faces == FRAMES - 1  # the first image confirms the face
+    before, after = read(source), read(out)
+    assert not Counter(before) - Counter(after)
+    added = Counter(topic for topic, _, _ in (Counter(after) - Counter(before)).elements())
+    assert added == {
+        '/faces': FRAMES, '/markers': FRAMES, '/head_pose': FRAMES - 1, '/tf': FRAMES - 1
+    }  # fmt: skip
+    assert [s for _, s, _ in after] == sorted(s for _, s, _ in after)
+    faces = messages(out, '/faces')
+    assert faces[3].header == header(3)
+    assert all(face.head_pose.translation_is_metric for m in faces for face in m.faces)
+    children = {t.child_frame_id for m in messages(out, '/tf') for t in m.transforms}
+    assert FRAME in children and any(name.startswith('face_') for name in children)
+    assert any(out.glob('*.mcap' if storage == 'mcap' else '*.db3'))
+
+
+def test_two_runs_give_the_same_bytes(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    source = recording(tmp_path / 'in', pictures)
+    outs = [tmp_path / 'a' / 'out', tmp_path / 'b' / 'out']  # MCAP holds its own name
+    for out in outs:
+        annotate_bag(headpose_ros.load('mnn_lite', 'cpu'), BagOptions(source, out))
+    first, second = ((out / 'out.mcap').read_bytes() for out in outs)
+    assert first == second
+
+
+def test_types_have_the_hashes_of_this_machine(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    out = tmp_path / 'out'
+    annotate_bag(analyzer, BagOptions(recording(tmp_path / 'in', pictures[:2]), out))
+    with Reader(out) as reader:
+        digest = next(c.digest for c in reader.connections if c.topic == '/faces')
+    described = json.loads(share_file('msg/Faces.json').read_text())['type_hashes']
+    assert digest in [entry['hash_string'] for entry in described]
+
+
+@pytest.mark.parametrize('ending', ['.jpg', '.png'])
+def test_compressed_images_are_read(
+    ending: str, analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source = recording(
+        tmp_path / 'in',
+        pictures[:4],
+        make=lambda picture, index: compressed(picture, index, ending),
+        topic=f'{IMAGE}/compressed',
+    )
+    analyzer.reset()
+    summary = annotate_bag(analyzer, BagOptions(source, tmp_path / 'out'))
+    assert (summary.images, summary.faces) == (4, 3)
+    assert messages(tmp_path / 'out', '/faces')[2].faces[0].head_pose.translation_is_metric
+
+
+def test_without_a_calibration_poses_are_rotations(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source = recording(tmp_path / 'in', pictures[:4], calibrated=False)
+    analyzer.reset()
+    annotate_bag(analyzer, BagOptions(source, tmp_path / 'out', namespace='/robot/'))
+    faces = messages(tmp_path / 'out', '/robot/faces')
+    assert not faces[2].faces[0].head_pose.translation_is_metric
+
+
+def test_a_damaged_image_is_left_out_and_the_next_one_used(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    bag = Bag(tmp_path / 'in')
+    for index, picture in enumerate(pictures[:5]):
+        image = encode_bgr(picture, header(index))
+        data = serialize_message(image)
+        bag.write(IMAGE, index + 1, image, data[:200] if index == 2 else data)
+    analyzer.reset()
+    summary = annotate_bag(analyzer, BagOptions(bag.close(), tmp_path / 'out'))
+    assert (summary.images, summary.refused, summary.faces) == (4, 1, 3)
+    assert summary.problem
+
+
+def _refusal(analyzer: Any, options: BagOptions) -> str:
+    with pytest.raises(BagError) as caught:
+        annotate_bag(analyzer, options)
+    assert not (options.out / 'metadata.yaml').exists()
+    return str(caught.value)
+
+
+def test_a_bag_without_images_says_so(analyzer: Any, tmp_path: Path) -> None:
+    bag = Bag(tmp_path / 'in')
+    bag.write('/chatter', 1, String(data='hello'))
+    said = _refusal(analyzer, BagOptions(bag.close(), tmp_path / 'out'))
+    assert 'has no images: expected a topic of sensor_msgs/msg/Image' in said
+
+
+def test_an_unknown_encoding_is_named(analyzer: Any, tmp_path: Path) -> None:
+    bag = Bag(tmp_path / 'in')
+    image = Image(header=header(0), width=2, height=2, step=8, encoding='rgb101010', data=[0] * 16)
+    bag.write(IMAGE, 1, image)
+    said = _refusal(analyzer, BagOptions(bag.close(), tmp_path / 'out'))
+    assert "unknown encoding 'rgb101010': expected one of bgr8" in said
+    assert not (tmp_path / 'out').exists()
+
+
+def test_several_cameras_must_be_chosen_from(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    bag = Bag(tmp_path / 'in')
+    for index in range(3):
+        for name in ('/left/image', '/right/image'):
+            bag.write(name, index + 1, encode_bgr(pictures[index], header(index)))
+    source, out = bag.close(), tmp_path / 'out'
+    said = _refusal(analyzer, BagOptions(source, out))
+    assert 'has images on /left/image, /right/image: choose one with --image' in said
+    assert 'expected /left/image or' in _refusal(analyzer, BagOptions(source, out, '/none'))
+    analyzer.reset()
+    assert annotate_bag(analyzer, BagOptions(source, out, '/left/image')).images == 3
+
+
+def test_topics_that_are_taken_need_a_namespace(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    once, twice = tmp_path / 'once', tmp_path / 'twice'
+    annotate_bag(analyzer, BagOptions(recording(tmp_path / 'in', pictures[:2]), once))
+    said = _refusal(analyzer, BagOptions(once, twice))
+    assert 'already has /faces' in said and 'choose --namespace' in said
+    assert annotate_bag(analyzer, BagOptions(once, twice, namespace='b')).images == 2
+
+
+def test_the_command_says_what_it_did(pictures: list[np.ndarray], tmp_path: Path) -> None:
+    source = recording(tmp_path / 'in', pictures[:3])
+    words = [sys.executable, '-m', 'headpose_ros.cli', 'bag', '--device', 'cpu']
+    for _ in range(2):
+        done = subprocess.run(
+            [*words, str(source), str(tmp_path / 'out')],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode:
+            break
+        assert '3 images with 2 faces' in done.stdout
+    assert done.returncode == 2
+    assert 'exists already' in done.stderr
+    assert 'Traceback' not in done.stderr
+    nowhere = _refusal(None, BagOptions(tmp_path / 'nowhere', tmp_path / 'o'))
+    assert 'nowhere' in nowhere

@@ -1,0 +1,317 @@
+"""Annotated videos, tables and plots: what is written, and what is left after damage and kills."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+pytest.importorskip('av', reason='PyAV is needed: pip install headpose-ros[tools]')
+
+import av
+import cv2
+
+from headpose_ros.errors import HeadposeError
+from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_from_aflw
+from headpose_ros.perception.draw import AXIS_COLORS, AXIS_STYLES, draw_faces, drawn_axes
+from headpose_ros.perception.faces import Face
+from headpose_ros.perception.sources import SourceError
+from headpose_ros.perception.table import FaceTable, TableError, read_table
+from headpose_ros.perception.video import VideoReader, VideoWriter, upright
+from headpose_ros.perception.virtual_camera import open_stream
+from headpose_ros.tools.video import VideoOptions, annotate
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, '-m', 'headpose_ros.cli']
+FRAMES = 75
+
+
+def headpose(*words: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [*PROGRAM, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
+    return done
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    source = open_stream('astronaut', width=320)
+    with VideoWriter(path) as writer:
+        for index in range(FRAMES):
+            writer.write(source.read(), index / 30)
+    return path
+
+
+@pytest.fixture(scope='module')
+def out(clip: Path) -> Path:
+    path = clip.with_name('out.mp4')
+    done = headpose('video', clip, path, '--device', 'cpu', '--landmarks')
+    assert f'{FRAMES} frames' in done.stdout
+    assert '0 damaged frames skipped' in done.stdout
+    return path
+
+
+def face(**changes: Any) -> Face:
+    points = np.random.default_rng(0).uniform(40, 160, (68, 2))
+    plain = Face(
+        id='f1',
+        box=np.array([40.0, 40.0, 120.0, 120.0]),
+        rotation=FRONTAL,
+        landmarks=points,
+        visibility=np.ones(68),
+        landmark_confidence=np.ones(68),
+        confidence=0.9,
+    )
+    return replace(plain, **changes)
+
+
+def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
+    reader = VideoReader(path)
+    try:
+        return list(reader)
+    finally:
+        reader.close()
+
+
+def test_video_and_table_hold_every_frame(out: Path) -> None:
+    frames = frames_of(out)
+    assert len(frames) == FRAMES
+    assert frames[-1][0] == pytest.approx((FRAMES - 1) / 30, abs=0.002)
+    assert frames[0][1].shape == (240, 320, 3)
+    table = read_table(out.with_suffix('.csv'))['f1']
+    assert len(table['yaw_deg']) >= FRAMES - 2  # the first frame confirms the face
+    assert np.ptp(table['roll_deg']) > 10  # the virtual camera rolls
+    assert {'u0', 'v67', 'visibility67'} <= set(table)
+    inside = (table['u30'] > 0) & (table['u30'] < 320)
+    assert inside.all()
+
+
+def test_input_is_marked_by_the_axes(out: Path, clip: Path) -> None:
+    plain, marked = frames_of(clip)[40][1], frames_of(out)[40][1]
+    assert np.abs(plain.astype(int) - marked).max() > 100
+
+
+def test_a_killed_run_leaves_a_playable_video_and_table(tmp_path: Path) -> None:
+    out = tmp_path / 'killed.mp4'
+    frames = _interrupted(out, signal.SIGKILL)
+    assert frames >= 30
+    assert len(read_table(out.with_suffix('.csv'))['f1']['yaw_deg']) > 60
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / 'ended.mp4'
+    frames = _interrupted(out, number)
+    table = read_table(out.with_suffix('.csv'))
+    last = max(columns['frame'].max() for columns in table.values())
+    assert abs(frames - (last + 1)) <= 1  # the signal may fall between video and table
+
+
+def _interrupted(out: Path, number: signal.Signals) -> int:
+    """Start an endless run, end it after some seconds of video; return the frames that play."""
+    words = ['video', 'astronaut', str(out), '--duration', '3600', '--device', 'cpu']
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, env=environment) as process:
+        table, end = out.with_suffix('.csv'), time.monotonic() + 100
+        while not table.is_file() or table.read_text().count('\n') < 100:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(number)
+    assert process.returncode == (-9 if number == signal.SIGKILL else 130)
+    capture = cv2.VideoCapture(str(out))  # not the reader that belongs to the writer
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_damaged_frames_are_skipped_and_counted(clip: Path, tmp_path: Path) -> None:
+    broken = bytearray(clip.read_bytes())
+    middle = len(broken) // 2
+    broken[middle : middle + 600] = os.urandom(600)
+    path = tmp_path / 'broken.mp4'
+    path.write_bytes(broken)
+    reader = VideoReader(path)
+    stamps = [stamp for stamp, _ in reader]
+    assert 0 < reader.skipped < FRAMES
+    assert len(stamps) + reader.skipped >= FRAMES - 5
+    assert np.all(np.diff(stamps) > 0)
+
+
+def test_a_file_that_breaks_off_plays_to_the_break(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / 'cut.mp4'
+    path.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    assert 20 < len(frames_of(path)) < FRAMES
+
+
+def test_damaged_images_of_a_folder_are_counted(tmp_path: Path, clip: Path) -> None:
+    folder = tmp_path / 'frames'
+    folder.mkdir()
+    for index, (_, image) in enumerate(frames_of(clip)[:4]):
+        cv2.imwrite(str(folder / f'{index}.png'), image)
+    (folder / '2.png').write_bytes(b'nothing')
+    done = headpose('video', folder, tmp_path / 'out.mp4', '--device', 'cpu')
+    assert '3 frames' in done.stdout
+    assert '1 damaged frames skipped' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['nowhere.mp4', '{tmp}/out.mp4'], 'no such file or folder: nowhere.mp4'),
+        (['{tmp}/text.mp4', '{tmp}/out.mp4'], 'cannot read'),
+        (['{clip}', '{tmp}/out.avi'], 'expected a name that ends in .mp4'),
+        (['{clip}', '{tmp}/no/out.mp4'], 'there is no folder'),
+        (['{clip}', '{clip}'], 'is both input and output'),
+        (['astronaut', '{tmp}/out.mp4'], 'is a photograph: give --duration'),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    words: list[str], said: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / 'text.mp4').write_text('no video')
+    source, out = [word.format(tmp=tmp_path, clip=clip) for word in words]
+    with pytest.raises(HeadposeError, match=re.escape(said)):
+        annotate(None, VideoOptions(source, Path(out)))
+    assert clip.stat().st_size > 1000
+
+
+def test_an_error_is_one_line(tmp_path: Path) -> None:
+    done = headpose('video', 'nowhere.mp4', tmp_path / 'out.mp4', '--device', 'cpu', code=2)
+    assert 'no such file or folder: nowhere.mp4' in one_line(done)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / 'sound.mp4'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('aac', rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), 'fltp', 'mono')
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(SourceError, match='expected a video, there is none in it'):
+        VideoReader(path)
+
+
+def test_a_quarter_turn_in_the_metadata_is_undone() -> None:
+    image = np.zeros((2, 3, 3), np.uint8)
+    image[0, 2] = 255  # upper right
+    turned = upright(image, 90)  # counterclockwise: upper right becomes upper left
+    assert turned.shape == (3, 2, 3)
+    assert turned[0, 0].all()
+    assert np.array_equal(upright(image, 0), image)
+
+
+@given(
+    st.floats(-1.5, 1.5), st.floats(-1.4, 1.4), st.floats(-3, 3), st.booleans(), st.integers(0, 9)
+)
+def test_a_table_gives_back_what_was_written(
+    tmp_path_factory: Any, pitch: float, yaw: float, roll: float, metric: bool, frame: int
+) -> None:
+    path = tmp_path_factory.mktemp('table') / 'faces.csv'
+    rotation = face_from_aligned(matrix_from_aflw([pitch, yaw, roll]))
+    position = np.array([0.1, -0.2, 0.7]) if metric else None
+    with FaceTable(path) as table:
+        table.write(frame, 0.5, [face(rotation=rotation, position=position)])
+        table.write(frame + 1, 0.6, [])
+    back = read_table(path)
+    columns = back['f1']
+    angles = [columns[f'{name}_deg'][0] for name in ('pitch', 'yaw', 'roll')]
+    np.testing.assert_allclose(np.radians(angles), [pitch, yaw, roll], atol=1e-4)
+    assert columns['frame'][0] == frame
+    assert np.isnan(columns['z_m'][0]) != metric
+    assert np.isnan(columns['mouth_openness'][0])
+    assert back['']['frame'].tolist() == [frame + 1]
+
+
+def test_a_row_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / 'faces.csv'
+    with FaceTable(path) as table:
+        for frame in range(3):
+            table.write(frame, frame / 30, [face()])
+    path.write_bytes(path.read_bytes()[:-40])
+    assert len(read_table(path)['f1']['yaw_deg']) == 2
+
+
+def test_plot_has_a_panel_for_what_is_known(out: Path) -> None:
+    pytest.importorskip('matplotlib', reason='pip install headpose-ros[tools]')
+    from headpose_ros.tools.plot import plot
+
+    picture = out.with_suffix('.png')
+    headpose('plot', out)
+    first = cv2.imread(str(picture))
+    assert first.shape[1] == 1000
+    assert plot(out, picture) == ['yaw / °', 'pitch / °', 'roll / °']
+    table = out.with_name('openness.csv')
+    with FaceTable(table) as writer:
+        for frame in range(30):
+            openness = np.array([0.9, 0.8, np.nan])
+            writer.write(frame, frame / 30, [face(openness=openness, position=np.ones(3))])
+    assert plot(table, picture)[3:] == ['distance / m', 'eyes open\nleft dotted']
+    assert cv2.imread(str(picture)).shape[0] > first.shape[0]
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [(None, 'cannot read'), ('a,b\n1,2\n', 'is no table of faces'), ('', 'is no table of faces')],
+)
+def test_what_is_no_table_is_said(tmp_path: Path, content: str | None, said: str) -> None:
+    path = tmp_path / 'table.csv'
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(TableError, match=said):
+        read_table(path)
+
+
+def test_a_table_without_faces_says_so(tmp_path: Path) -> None:
+    path = tmp_path / 'table.csv'
+    with FaceTable(path) as table:
+        table.write(0, 0.0, [])
+    assert 'holds no face' in one_line(headpose('plot', path, code=2))
+    path.write_text(path.read_text().replace('0.0000', 'zero'))
+    with pytest.raises(TableError, match='is no table of faces'):
+        read_table(path)
+
+
+def test_axes_are_drawn_as_tf_draws_them() -> None:
+    """A face turned to the image's left: red goes left, blue goes up."""
+    turned = face_from_aligned(matrix_from_aflw([0.0, 0.8, 0.0]))
+    canvas = draw_faces(np.zeros((200, 200, 3), np.uint8), [face(rotation=turned)])
+    origin = face().landmarks[27]
+    assert _direction(canvas, AXIS_COLORS[0], origin)[0] < -10
+    assert _direction(canvas, AXIS_COLORS[2], origin)[1] < -10
+
+
+def test_paper_style_has_green_down_and_blue_out_of_the_face() -> None:
+    assert AXIS_STYLES == ('tf', 'paper')
+    right, down, out = drawn_axes(FRONTAL, 'paper').T
+    np.testing.assert_allclose(right, [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(down, [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(out, FRONTAL[:, 0], atol=1e-12)
+
+
+def _direction(canvas: np.ndarray, color: tuple[int, ...], origin: np.ndarray) -> np.ndarray:
+    """Mean place of the pixels of about this colour, from the origin."""
+    near = np.abs(canvas.astype(int) - color).max(axis=2) < 30
+    assert near.any()
+    return np.argwhere(near)[:, ::-1].mean(axis=0) - origin

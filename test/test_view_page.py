@@ -1,0 +1,155 @@
+"""`headpose view` in a real browser, with real nodes over real DDS."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('aiohttp', reason='pip install headpose-ros[tools]')
+pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+
+import aiohttp
+from browser import Browser, find_browser
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = [sys.executable, '-m', 'headpose_ros.cli']
+
+pytestmark = pytest.mark.timeout(240)
+needs_browser = pytest.mark.skipif(
+    not find_browser(), reason='no Chromium: apt install chromium-headless-shell'
+)
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*PROGRAM, *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'},
+    )
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.communicate(timeout=30)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+@pytest.fixture
+def port(ros_domain: int) -> int:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def page(port: int) -> Iterator[str]:
+    process = start('view', '--port', str(port))
+    try:
+        assert process.stdout is not None
+        assert f':{port}' in process.stdout.readline()
+        yield f'http://127.0.0.1:{port}/'
+        text = end(process)
+        assert process.returncode == 0, text
+        assert 'Traceback' not in text
+    finally:
+        process.kill()
+
+
+@needs_browser
+def test_the_page_says_why_nothing_is_there_and_then_shows_it(page: str, tmp_path: Path) -> None:
+    asyncio.run(_look(page, tmp_path))
+
+
+async def _look(page: str, tmp_path: Path) -> None:
+    async with Browser(tmp_path / 'profile') as browser:
+        await browser.call('Page.navigate', url=page)
+        why = "document.getElementById('why').textContent"
+        await browser.until(f"{why}.includes('nobody publishes /camera/image_raw')")
+        words = ['--device', 'cpu', '--ros-args', '-p', 'horizontal_fov:=1.0']
+        nodes = start('run', '--source', 'astronaut', *words)
+        try:
+            await browser.until(f"{why} === '' && latest.faces.length === 1")
+            await browser.until('samples.length > 60')
+            assert await browser.value("document.getElementById('picture').naturalWidth") == 640
+            assert await browser.value('latest.results') > 1
+            assert abs(await browser.value('latest.faces[0].yaw')) < 30
+            assert await browser.value('latest.age') < 5000
+            colored = (
+                "(() => { const c = panels[0].canvas, d = c.getContext('2d')"
+                '.getImageData(0, 0, c.width, c.height).data; let n = 0;'
+                'for (let i = 0; i < d.length; i += 4) n += d[i] > 200 && d[i + 1] < 150;'
+                'return n; })()'
+            )
+            assert await browser.value(colored) > 50  # the red line of the first panel
+            await _change_state('deactivate')
+            await browser.until(
+                f"{why}.includes('/pose is inactive') && {why}.includes('activate')"
+            )
+            await browser.until('latest.images > 1 && latest.results === 0')
+            await browser.screenshot(Path(os.environ.get('VIEW_PICTURE', tmp_path / 'why.png')))
+        finally:
+            end(nodes)
+        assert not browser.errors
+
+
+async def _change_state(name: str) -> None:
+    code = (
+        'import rclpy\n'
+        'from lifecycle_msgs.srv import ChangeState\n'
+        'rclpy.init()\n'
+        "node = rclpy.create_node('manager')\n"
+        "client = node.create_client(ChangeState, '/pose/change_state')\n"
+        'assert client.wait_for_service(20)\n'
+        'request = ChangeState.Request()\n'
+        f"request.transition.label = '{name}'\n"
+        'future = client.call_async(request)\n'
+        'rclpy.spin_until_future_complete(node, future, timeout_sec=20)\n'
+        'assert future.result().success\n'
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, '-c', code, cwd=ROOT)
+    assert await process.wait() == 0
+
+
+def test_another_site_cannot_look(page: str) -> None:
+    async def ask(origin: str) -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f'{page}live', origin=origin) as live,
+        ):
+            return await live.receive_json(timeout=20)
+
+    assert 'panels' in asyncio.run(ask(page.rstrip('/')))
+    with pytest.raises(aiohttp.WSServerHandshakeError, match='403'):
+        asyncio.run(ask('http://elsewhere.example'))
+
+
+def test_a_taken_port_is_one_line(port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', port))
+        taken.listen()
+        process = start('view', '--port', str(port))
+        text = process.communicate(timeout=60)[0]
+    assert process.returncode == 2
+    assert 'choose another --port' in text
+    assert 'Traceback' not in text
+
+
+def test_the_page_asks_nothing_of_other_machines() -> None:
+    page = (ROOT / 'headpose_ros' / 'tools' / 'view.html').read_text(encoding='utf-8')
+    assert 'http://' not in page and 'https://' not in page and '//cdn' not in page
