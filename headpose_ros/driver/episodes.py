@@ -95,7 +95,8 @@ class Episode:
         self._ids = ids
         self._onset: float | None = None
         self._last = 0.0  # when the condition was last true
-        self._false: float | None = None  # since when it is false
+        self._false: float | None = None  # since when it is known to be false
+        self._ended = 0.0  # since when it really is
         self._unknown: float | None = None  # since when it is unknown
         self.event: Event | None = None
 
@@ -115,15 +116,14 @@ class Episode:
         Args:
             stamp: Now, s; never less than at the last call.
             condition: Whether the condition holds now; None for not known.
-            since: When it began to hold, where that is known better than by the stamp, s.
+            since: When that came to be so, where it is known better than by the stamp, s.
             zone: Zone of the event as far as is known.
         """
         if condition is None:
             return self._miss(stamp)
         self._unknown = None
-        if condition:
-            return self._hold(stamp, stamp if since is None else min(since, stamp), zone)
-        return self._rest(stamp)
+        since = stamp if since is None else min(since, stamp)
+        return self._hold(stamp, since, zone) if condition else self._rest(stamp, since)
 
     def lose(self, stamp: float) -> list[Event]:
         """End whatever is under way as lost: it lasted at least until it was last seen."""
@@ -141,13 +141,13 @@ class Episode:
             return [self.event]
         return []
 
-    def _rest(self, stamp: float) -> list[Event]:
+    def _rest(self, stamp: float, since: float) -> list[Event]:
         if self._onset is None:
             return []
         if self._false is None:
-            self._false = stamp
+            self._false, self._ended = stamp, since
         if stamp - self._false >= self.release:
-            return self._close(ENDED, self._false, stamp)
+            return self._close(ENDED, self._ended, stamp)
         return []
 
     def _miss(self, stamp: float) -> list[Event]:

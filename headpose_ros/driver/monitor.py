@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, Shares
 from headpose_ros.driver.eyelids import Eyelids
-from headpose_ros.driver.glances import Dip, RoadTimer, Steady
+from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
 from headpose_ros.driver.neutral import NeutralPose
 from headpose_ros.driver.openness import OpenEyes, measure_openness
 from headpose_ros.driver.options import DriverOptions
@@ -21,7 +21,6 @@ from headpose_ros.driver.zones import ZoneError, Zones
 from headpose_ros.perception.faces import Face
 
 Array = NDArray[np.float64]
-Angles = tuple[float, float, float]
 
 #: In the order of the STATE_, PRESENCE_ and EYES_ constants of headpose_ros/DriverState, from 0.
 STATES = ('unknown', 'attentive', 'distracted', 'drowsy', 'microsleep', 'asleep', 'no_driver')
@@ -361,22 +360,28 @@ class DriverMonitor:
         self._watched.add(stamp, seconds, self._presence == 'visible' or None)
         self._calibrate(seconds)
         events = self._judge_gaze(stamp) + self._judge_eyes(stamp)
-        events += self._judge_mouth(stamp) + self._judge_posture(stamp, seconds)
+        events += self._judge_mouth(stamp) + self._judge_posture(stamp)
         for past in (self._yawns, self._nods):
             while past and past[0] <= stamp - self.options.drowsy_window:
                 past.popleft()
         return events
 
     def _look(self, stamp: float) -> None:
-        """Find out where the driver looks."""
+        """Find out where the driver looks, and since when."""
+        road = self._road
+        before = road.off_road
         if self._presence == 'turned_away':
-            # The last direction stands: a face that had come back would have been found.
-            self._road.look(self.zones, *self._last_angles[:2])
+            # A face that had come back would have been found.
+            road.look_away()
         elif not self._eyelids.closed:
-            self._road.look(self.zones, *self._angles[:2])
+            road.look(self.zones, self._angles)
         elif self._closure >= self.options.blink_longest:
-            self._road.look_nowhere()
+            road.look_nowhere()
         # else a blink, through which the eyes stay where they were.
+        if road.off_road is not before:
+            is_turn = before is not None and bool(road.zone)
+            moved = self._steady.moving_since(stamp, self._angles, road.told)
+            road.since, road.told = moved if is_turn else stamp, stamp
 
     @property
     def _closure(self) -> float:
@@ -388,8 +393,9 @@ class DriverMonitor:
     def _judge_gaze(self, stamp: float) -> list[Event]:
         off, zone = self._road.off_road, self._road.main_zone
         spent = np.nan if off is None else -self._road.accumulated
-        events = self._episodes['glance'].update(stamp, off, zone=zone)
-        events += self._episodes['long_glance'].update(stamp, off, zone=zone)
+        since = self._road.since
+        events = self._episodes['glance'].update(stamp, off, since, zone)
+        events += self._episodes['long_glance'].update(stamp, off, since, zone)
         overdrawn = self._overdrawn.update(spent) if off is not None else None
         return events + self._episodes['repeated_glances'].update(stamp, overdrawn)
 
@@ -408,10 +414,10 @@ class DriverMonitor:
         self._yawns.extend(event.known for event in events if event.transition == STARTED)
         return events
 
-    def _judge_posture(self, stamp: float, seconds: float) -> list[Event]:
+    def _judge_posture(self, stamp: float) -> list[Event]:
         _, elevation, lean = self._angles
         events = self._episodes['slump'].update(stamp, self._hangs(elevation, lean))
-        nod = self._dip.update(stamp, elevation, self._eyelids.closed, seconds)
+        nod = self._dip.update(stamp, elevation, self._closure)
         if nod is not None:
             name = next(self._ids)
             self._nods.append(stamp)

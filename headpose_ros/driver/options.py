@@ -66,7 +66,7 @@ class DriverOptions:
         source=_OURS,
     )
     turned_away: float = parameter(
-        0.9,
+        0.7,
         'A face lost while turned farther than this from neutral is turned away, not gone.',
         minimum=0.3,
         maximum=2.0,
@@ -342,6 +342,14 @@ class DriverOptions:
         maximum=5.0,
         unit='s',
         source=_OURS,
+    )
+    nod_closed: float = parameter(
+        0.4,
+        'How long the eyes are closed in a nod.',
+        minimum=0.1,
+        maximum=3.0,
+        unit='s',
+        source='longer than most blinks, Caffier et al. (2003)',
     )
     slump_angle: float = parameter(
         0.35,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from headpose_ros.driver.zones import ELSEWHERE
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face
 from numpy.random import Generator
@@ -304,7 +305,8 @@ def _drive(rng: Generator, name: str, act: Act, conditions: Conditions, seconds:
     # Room for the longest act and a look at the road after it.
     while now < seconds - 11.0:
         now = act(script, now) + rng.uniform(2.0, 5.0)
-    truth = [_judged(event, script, conditions) for event in script.truth]
+    measured = _measure(script, conditions)
+    truth = [_judged(event, script, conditions, measured) for event in script.truth]
     truth += [
         replace(event, kind=kind)
         for event in truth
@@ -312,19 +314,48 @@ def _drive(rng: Generator, name: str, act: Act, conditions: Conditions, seconds:
             event.kind, []
         )
     ]
-    return Drive(name, SIZE, truth, _frames(script, conditions))
+    return Drive(name, SIZE, truth, _frames(script, conditions, measured))
 
 
-def _judged(event: TruthEvent, script: Script, conditions: Conditions) -> TruthEvent:
-    """Mark what nobody could see: hidden by more than a short cover, or behind sunglasses."""
+@dataclass(frozen=True)
+class _Measured:
+    """What is measured in N images.
+
+    Attributes:
+        stamps: (N,) s.
+        rotations: (N, 3, 3) R_optical_face.
+        openness: (N, 3) of right eye, left eye and mouth.
+        found: (N,) whether the face is found.
+    """
+
+    stamps: Array
+    rotations: Array
+    openness: Array
+    found: NDArray[np.bool_]
+
+
+def _judged(
+    event: TruthEvent, script: Script, conditions: Conditions, measured: _Measured
+) -> TruthEvent:
+    """Mark what nobody could see.
+
+    That is what a cover hides for more than a moment, what sunglasses hide, and the zone that a
+    face looks at which is turned too far away to be found.
+    """
     part = script.window(event.onset - 0.2, event.end + 0.2)
     hidden = float((~script.seen[part]).sum()) / _GRID
     needs_eyes = event.kind in ('closure', 'nod', 'slump')
-    return replace(event, judged=hidden <= 0.1 and not (needs_eyes and conditions.sunglasses))
+    during = (measured.stamps >= event.onset) & (measured.stamps <= event.end)
+    is_away = bool(event.zone) and measured.found[during].mean() < 0.5
+    return replace(
+        event,
+        judged=hidden <= 0.1 and not (needs_eyes and conditions.sunglasses),
+        zone=ELSEWHERE if is_away else event.zone,
+    )
 
 
-def _frames(script: Script, conditions: Conditions) -> Iterator[tuple[float, list[Face]]]:
-    """Yield stamps and what is measured of the face, if it is found."""
+def _measure(script: Script, conditions: Conditions) -> _Measured:
+    """Measure a drive as a camera and a network would."""
     rng = script.rng
     stamps = _stamps(rng, script.seconds, conditions)
     index = np.rint(stamps * _GRID).astype(int)
@@ -334,22 +365,35 @@ def _frames(script: Script, conditions: Conditions) -> Iterator[tuple[float, lis
     noise += np.stack([_wander(rng, n, conditions.drift, 0.5, rate) for _ in range(3)], axis=1)
     outliers = rng.random(n) < conditions.outliers
     noise[outliers] += rng.normal(0, 15, (outliers.sum(), 3))
-    camera = rng.normal(0, [8.0, 5.0, 2.0])
-    neutral = _from_angles(camera[None])[0]
-    rotations = FRONTAL @ neutral @ _from_angles(script.angles[index])
+    # Where the camera is: ahead of the driver, some way aside.
+    camera = _from_angles(rng.normal(0, [[8.0, 5.0, 2.0]]))[0]
+    rotations = FRONTAL @ camera @ _from_angles(script.angles[index])
     rotations = rotations @ Rotation.from_rotvec(noise, degrees=True).as_matrix()
-    openness = _measured_openness(script, conditions, index)
     found = script.seen[index] & (-rotations[:, 2, 0] > np.cos(np.radians(_PROFILE)))
-    visibility = np.ones(68)
+    return _Measured(stamps, rotations, _measured_openness(script, conditions, index), found)
+
+
+def _frames(
+    script: Script, conditions: Conditions, measured: _Measured
+) -> Iterator[tuple[float, list[Face]]]:
+    """Yield stamps and the face, where it is found."""
+    points, visibility = np.zeros((68, 2)), np.ones(68)
     if conditions.sunglasses:
         visibility[_EYE_POINTS] = 0.1
-    points, place = np.zeros((68, 2)), rng.uniform(-0.05, 0.05, 2)
-    box = np.array([(0.4 + place[0]) * SIZE[0], (0.3 + place[1]) * SIZE[1], 250.0, 280.0])
-    for i in range(n):
+    place = np.array([0.4, 0.3]) + script.rng.uniform(-0.05, 0.05, 2)
+    box = np.array([*(place * SIZE), 250.0, 280.0])
+    for i, stamp in enumerate(measured.stamps.tolist()):
         face = Face(
-            'f1', box, rotations[i], points, visibility, visibility, 0.9, openness=openness[i]
+            id='f1',
+            box=box,
+            rotation=measured.rotations[i],
+            landmarks=points,
+            visibility=visibility,
+            landmark_confidence=visibility,
+            confidence=0.9,
+            openness=measured.openness[i],
         )
-        yield float(stamps[i]), [face] if found[i] else []
+        yield stamp, [face] if measured.found[i] else []
 
 
 def _measured_openness(script: Script, conditions: Conditions, index: NDArray[np.intp]) -> Array:
