@@ -265,7 +265,7 @@ class DriverMonitor:
             'microsleep': (o.microsleep_minimum, 0.0),
             'sleep': (o.sleep_minimum, 0.0),
             'perclos': (0.0, 0.0),
-            'yawn': (o.yawn_minimum, o.glance_release),
+            'yawn': (o.yawn_minimum, 0.0),
             'slump': (o.slump_minimum, o.glance_release),
         }
         return {
@@ -284,6 +284,8 @@ class DriverMonitor:
         else:
             self._steady = Steady(self.options.head_window)
             self._dip.reset()
+            # Nobody knows where the eyes were meanwhile.
+            self._road.off_road = None
         self._stamp = None
         return lost
 

@@ -168,11 +168,14 @@ class Zones:
                 pair = _separated(boxes[name][index], boxes[other][position])
                 boxes[name][index], boxes[other][position] = pair
                 _check_width(name, other, pair)
-        if not boxes[name][index].holds(azimuth, elevation):
-            raise ZoneError(f'zone {name!r} would lie inside another one: look right at it')
-        return replace(
+        after = replace(
             self, zones=tuple(replace(z, boxes=tuple(boxes[z.name])) for z in self.zones)
         )
+        if after.find(azimuth, elevation) != name:
+            raise ZoneError(f'zone {name!r} would lie inside another one: look right at it')
+        if after.role(after.find(0.0, 0.0)) != 'road':
+            raise ZoneError(f'zone {name!r} would cover the neutral direction: look right at it')
+        return after
 
     def to_yaml(self) -> str:
         """Return the text of a zones file."""
