@@ -118,7 +118,7 @@ class DriverNode(LifecycleNode):
         self._states = self.create_publisher(DriverState, 'driver_state', qos.reliable())
         self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
-        self._services = [
+        self._offered = [
             self.create_service(Trigger, '~/reset_neutral', self._reset_neutral),
             self.create_service(StoreDriver, '~/store_driver', self._store_driver),
             self.create_service(CalibrateZone, '~/calibrate_zone', self._calibrate_zone),
@@ -140,7 +140,7 @@ class DriverNode(LifecycleNode):
             )
         # Steady: silence is no matter of stamps, and /clock may stand still with the camera.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers_made = [
+        self._ticking = [
             self.create_timer(self._config.silence_seconds, self._watch_silence, clock=steady),
             self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady),
         ]
@@ -175,7 +175,7 @@ class DriverNode(LifecycleNode):
         if not self._active:
             return
         self._active = False
-        for timer in self._timers_made:
+        for timer in self._ticking:
             self.destroy_timer(timer)
         for subscription in (self._faces, self._images):
             if subscription is not None:
@@ -189,7 +189,7 @@ class DriverNode(LifecycleNode):
         self._monitor = None
         for publisher in (self._states, self._events, self._diagnostics):
             self.destroy_publisher(publisher)
-        for service in self._services:
+        for service in self._offered:
             self.destroy_service(service)
 
     def _apply(self, config: DriverConfig) -> None:

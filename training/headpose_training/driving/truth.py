@@ -274,14 +274,16 @@ def _verdicts(
             true = partner[j]
             # As long as the row asks for, or near enough to that for either answer.
             yield not true.judged or true.duration >= row.shortest - _EDGE
-        elif overlapped and (not all(t.judged for t in overlapped) or _continues(found, event)):
+        elif overlapped and (
+            event.lost or _continues(found, event) or not all(t.judged for t in overlapped)
+        ):
             continue
         else:
             yield False
 
 
 def _continues(found: Sequence[FoundEvent], event: FoundEvent) -> bool:
-    """Whether an event that was lost goes on in this one: a piece of the same is no false alarm."""
+    """Whether an event that was lost goes on in this one: pieces of one are no false alarms."""
     return any(f.lost and f.end <= event.onset <= f.end + 2.0 for f in found if f is not event)
 
 
