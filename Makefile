@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c const
 
 # What the installed package is made from: a change in any of it installs again, else nothing does.
 SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constraints.txt README.md) \
-  $(shell find headpose_ros msg launch config scripts cmake compat resource -type f \
+  $(shell find headpose_ros msg srv launch config scripts cmake compat resource -type f \
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:

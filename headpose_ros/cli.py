@@ -241,16 +241,32 @@ def _models(options: argparse.Namespace, _: list[str]) -> int:
 def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser('params', help='print the parameters of the nodes as YAML')
     parser.add_argument('--markdown', action='store_true', help='print tables instead')
+    parser.add_argument(
+        '--file',
+        default='all',
+        choices=('all', 'pose', 'driver_monitoring'),
+        help='only those of config/FILE.yaml',
+    )
     parser.set_defaults(command=_params)
 
 
 def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.camera import CameraConfig
+    from headpose_ros.nodes.driver import DriverConfig
     from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose import PoseConfig
     from headpose_ros.ros.parameters import to_markdown, to_yaml
 
-    nodes = {'camera': CameraConfig, 'pose': PoseConfig, 'overlay': OverlayConfig}
+    files: dict[str, dict[str, type[Any]]] = {
+        'pose': {'camera': CameraConfig, 'pose': PoseConfig, 'overlay': OverlayConfig},
+        'driver_monitoring': {'driver': DriverConfig},
+    }
+    nodes = {
+        name: config
+        for file, configs in files.items()
+        if options.file in (file, 'all')
+        for name, config in configs.items()
+    }
     for name, config in nodes.items():
         if options.markdown:
             print(f'## {name} node\n\n{to_markdown(config)}')

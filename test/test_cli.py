@@ -84,11 +84,16 @@ def test_help_names_the_commands() -> None:
         assert name in text
 
 
-def test_pose_yaml_is_what_the_dataclasses_say() -> None:
+@pytest.mark.parametrize(
+    ('file', 'nodes'),
+    [('pose', {'/**/camera', '/**/pose', '/**/overlay'}), ('driver_monitoring', {'/**/driver'})],
+)
+def test_params_files_are_what_the_dataclasses_say(file: str, nodes: set[str]) -> None:
     pytest.importorskip('rclpy')
-    shipped = (ROOT / 'config' / 'pose.yaml').read_text(encoding='utf-8')
-    assert shipped == headpose('params').stdout, 'run: headpose params > config/pose.yaml'
-    assert set(yaml.safe_load(shipped)) == {'/**/camera', '/**/pose', '/**/overlay'}
+    shipped = (ROOT / 'config' / f'{file}.yaml').read_text(encoding='utf-8')
+    told = headpose('params', '--file', file).stdout
+    assert shipped == told, f'run: headpose params --file {file} > config/{file}.yaml'
+    assert set(yaml.safe_load(shipped)) == nodes
 
 
 def test_parameter_docs_are_what_the_dataclasses_say() -> None:

@@ -18,7 +18,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH_FILE = ROOT / 'launch' / 'pose.launch.py'
-MESSAGES = ('Face', 'Faces', 'FacialLandmarks', 'HeadPose')
+DRIVER_LAUNCH_FILE = ROOT / 'launch' / 'driver_monitoring.launch.py'
+MESSAGES = (
+    *('DriverEvent', 'DriverSignal', 'DriverState'),
+    *('Face', 'Faces', 'FacialLandmarks', 'HeadPose'),
+)
+SERVICES = ('CalibrateZone', 'StoreDriver')
 TF_MESSAGE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020f087'
 
 # Module -> key in package.xml, where the names differ.
@@ -145,21 +150,25 @@ def test_every_requirement_is_a_range(pyproject, key):
         assert spec.startswith('~=') or re.fullmatch(r'>=[\d.]+,<[\d.]+', spec), f'{name}{spec}'
 
 
-@pytest.mark.parametrize('name', MESSAGES)
-def test_every_field_has_a_comment(name):
+@pytest.mark.parametrize(
+    'file', [*(f'msg/{name}.msg' for name in MESSAGES), *(f'srv/{name}.srv' for name in SERVICES)]
+)
+def test_every_field_has_a_comment(file):
     """A comment block stands above the field, with nothing but other comments in between."""
-    lines = (ROOT / 'msg' / f'{name}.msg').read_text(encoding='utf-8').splitlines()
-    assert lines[0].startswith('# '), 'a message starts with what it is for'
-    fields = [i for i, line in enumerate(lines) if line and not line.startswith('#')]
+    lines = (ROOT / file).read_text(encoding='utf-8').splitlines()
+    assert lines[0].startswith('# '), 'an interface starts with what it is for'
+    fields = [i for i, line in enumerate(lines) if line not in ('', '---') and line[0] != '#']
     assert fields
     for i in fields:
-        assert lines[i - 1].startswith('#'), f'{name}.msg:{i + 1}: no comment above {lines[i]!r}'
+        assert lines[i - 1].startswith('#'), f'{file}:{i + 1}: no comment above {lines[i]!r}'
 
 
-def test_cmake_lists_every_message():
-    listed = re.findall(r'msg/(\w+)\.msg', (ROOT / 'CMakeLists.txt').read_text(encoding='utf-8'))
-    on_disk = [p.stem for p in (ROOT / 'msg').glob('*.msg')]
-    assert sorted(listed) == sorted(on_disk) == sorted(MESSAGES)
+@pytest.mark.parametrize(('kind', 'names'), [('msg', MESSAGES), ('srv', SERVICES)])
+def test_cmake_lists_every_interface(kind, names):
+    text = (ROOT / 'CMakeLists.txt').read_text(encoding='utf-8')
+    listed = re.findall(rf'{kind}/(\w+)\.{kind}', text)
+    on_disk = [p.stem for p in (ROOT / kind).glob(f'*.{kind}')]
+    assert sorted(listed) == sorted(on_disk) == sorted(names)
 
 
 def test_import_needs_no_ros():
@@ -181,7 +190,7 @@ def test_installation_holds_every_module_and_resource():
             relative = source.relative_to(ROOT / 'headpose_ros')
             assert (installed / relative).is_file(), f'not installed: headpose_ros/{relative}'
     share = share_folder('headpose_ros')
-    for folder in ('launch', 'config', 'msg'):
+    for folder in ('launch', 'config', 'msg', 'srv'):
         for source in (p for p in (ROOT / folder).iterdir() if p.is_file()):
             copy = share / folder / source.name
             assert copy.is_file(), f'not installed: {folder}/{source.name}'
@@ -190,7 +199,7 @@ def test_installation_holds_every_module_and_resource():
 
 def test_programs_are_installed():
     share = share_folder('headpose_ros')
-    for name in ('camera_node', 'headpose', 'overlay_node', 'pose_node'):
+    for name in ('camera_node', 'driver_node', 'headpose', 'overlay_node', 'pose_node'):
         program = share.parents[1] / 'lib' / 'headpose_ros' / name
         assert os.access(program, os.X_OK), f'{program} is not executable'
         if share.parents[1] == Path(sys.prefix):  # pip: console scripts too
@@ -240,9 +249,28 @@ def test_tf_message_has_the_standard_type_hash():
     assert found['tf2_msgs/msg/TFMessage'] == TF_MESSAGE_HASH
 
 
-def test_launch_file_compiles_and_describes_its_arguments(tmp_path):
-    py_compile.compile(str(LAUNCH_FILE), cfile=str(tmp_path / 'launch.pyc'), doraise=True)
-    tree = ast.parse(LAUNCH_FILE.read_text(encoding='utf-8'))
+@pytest.mark.parametrize(
+    ('file', 'names'),
+    [
+        (
+            LAUNCH_FILE,
+            {
+                *('source', 'image_topic', 'camera_info_topic', 'model', 'device', 'params_file'),
+                *('overlay', 'rviz', 'namespace', 'use_sim_time', 'log_level'),
+            },
+        ),
+        (
+            DRIVER_LAUNCH_FILE,
+            {
+                *('pose', 'source', 'image_topic', 'zones', 'drive', 'params_file'),
+                *('namespace', 'use_sim_time', 'log_level'),
+            },
+        ),
+    ],
+)
+def test_launch_file_compiles_and_describes_its_arguments(file, names, tmp_path):
+    py_compile.compile(str(file), cfile=str(tmp_path / 'launch.pyc'), doraise=True)
+    tree = ast.parse(file.read_text(encoding='utf-8'))
     calls = [
         node
         for node in ast.walk(tree)
@@ -250,10 +278,7 @@ def test_launch_file_compiles_and_describes_its_arguments(tmp_path):
     ]
     for call in calls:
         assert {'default_value', 'description'} <= {k.arg for k in call.keywords}
-    assert {ast.literal_eval(call.args[0]) for call in calls} == {
-        *('source', 'image_topic', 'camera_info_topic', 'model', 'device', 'params_file'),
-        *('overlay', 'rviz', 'namespace', 'use_sim_time', 'log_level'),
-    }
+    assert {ast.literal_eval(call.args[0]) for call in calls} == names
 
 
 def test_launch_file_starts_what_was_asked_for():

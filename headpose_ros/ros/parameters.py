@@ -16,19 +16,32 @@ import sys
 import textwrap
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from dataclasses import Field as DataclassField
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.parameter import METADATA, parameter
 
 if TYPE_CHECKING:
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
 
+__all__ = [
+    'ParameterProblem',
+    'Rule',
+    'declare',
+    'follow',
+    'parameter',
+    'rules',
+    'to_markdown',
+    'to_yaml',
+    'updated',
+    'validate',
+]
+
 Config = TypeVar('Config')
 
-_METADATA = 'headpose_ros.parameter'
 _INT64 = (-(2**63), 2**63 - 1)
 _TYPE_NAMES = {
     bool: 'bool',
@@ -74,6 +87,7 @@ class Rule:
         choices: the only accepted values (of each item in a list); empty for any.
         unit: unit of the value, empty for none.
         read_only: whether the value is fixed once the node runs.
+        source: where the default comes from, empty where that needs no saying.
     """
 
     name: str
@@ -85,6 +99,7 @@ class Rule:
     choices: tuple[Any, ...]
     unit: str
     read_only: bool
+    source: str
 
     @property
     def limits(self) -> str:
@@ -99,42 +114,6 @@ class Rule:
         return f'at most {self.maximum}{unit}' if self.maximum is not None else ''
 
 
-def parameter(
-    default: Any,
-    description: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: Iterable[Any] | None = None,
-    unit: str = '',
-    read_only: bool = False,
-) -> Any:
-    """Return a dataclass field that is a node parameter.
-
-    Args:
-        default: value where none is given; the field's annotation decides the type.
-        description: one sentence for people.
-        minimum: smallest value (of each item in a list).
-        maximum: largest value (of each item in a list).
-        choices: the only accepted values (of each item in a list).
-        unit: unit of the value, such as 'Hz'.
-        read_only: whether the value is fixed once the node runs.
-    """
-    metadata = {
-        _METADATA: {
-            'description': description,
-            'minimum': minimum,
-            'maximum': maximum,
-            'choices': tuple(choices or ()),
-            'unit': unit,
-            'read_only': read_only,
-        }
-    }
-    if isinstance(default, (list, tuple)):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
 def rules(config_class: type[Any]) -> dict[str, Rule]:
     """Return the parameters of a configuration class by name, in the order of declaration.
 
@@ -147,10 +126,10 @@ def rules(config_class: type[Any]) -> dict[str, Rule]:
 
 def _rule(item: DataclassField[Any], kind: Any) -> Rule:
     """Return the rule that a dataclass field stands for."""
-    if _METADATA not in item.metadata or kind not in _TYPE_NAMES:
+    if METADATA not in item.metadata or kind not in _TYPE_NAMES:
         raise TypeError(f'{item.name}: {kind} is no supported parameter made by parameter()')
     default = item.default if item.default_factory is MISSING else item.default_factory()
-    return Rule(item.name, kind, default, **item.metadata[_METADATA])
+    return Rule(item.name, kind, default, **item.metadata[METADATA])
 
 
 def validate(config_class: type[Any], name: str, value: Any) -> Any:
@@ -346,6 +325,8 @@ def _comment(rule: Rule) -> str:
         parts.append(f'Unit: {rule.unit}.')
     if rule.read_only:
         parts.append('Fixed once the node runs.')
+    if rule.source:
+        parts.append(f'Source: {rule.source}.')
     return ' '.join(parts)
 
 
@@ -371,7 +352,9 @@ def to_markdown(config_class: type[Any]) -> str:
             _TYPE_NAMES[rule.type],
             f'`{_yaml_value(rule.default)}`',
             rule.limits or rule.unit,
-            rule.description + (' Read-only.' if rule.read_only else ''),
+            rule.description
+            + (' Read-only.' if rule.read_only else '')
+            + (f' Source: {rule.source}.' if rule.source else ''),
         )
         lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
     return '\n'.join(lines) + '\n'

@@ -1,0 +1,99 @@
+"""Eyelids over time: closures, blinks, PERCLOS."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from headpose_ros.driver.episodes import Gate, Shares
+from headpose_ros.driver.options import DriverOptions
+
+#: A shorter dip is noise of a single image: no blink is that quick, s.
+_QUICKEST_BLINK = 0.03
+
+
+class Eyelids:
+    """Follows the openness of the eyes.
+
+    Attributes:
+        closed: Whether they are closed by P80; None for not known.
+        closed_since: When the present closure began, s; NaN when there is none.
+    """
+
+    def __init__(self, options: DriverOptions) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        options = self.options
+        self._closure = Gate(options.closed_below, options.open_above)
+        self._blink = Gate(options.blink_below, options.blink_below + 0.1)
+        self._shares = Shares(options.perclos_window)
+        self._blinks: deque[tuple[float, float]] = deque()
+        self._last = (0.0, np.nan)
+        self._blink_since = np.nan
+        self.closed: bool | None = None
+        self.closed_since = np.nan
+
+    def update(self, stamp: float, openness: float, seconds: float) -> None:
+        """Take over an openness, NaN where unknown, at a stamp; `seconds` after the one before."""
+        was, self.closed = self.closed, self._closure.update(openness)
+        if self.closed and not was:
+            self.closed_since = self._crossing(stamp, openness, self.options.closed_below)
+        elif not self.closed:
+            self.closed_since = np.nan
+        self._follow_blink(stamp, openness)
+        self._shares.add(stamp, seconds, self.closed)
+        while self._blinks and self._blinks[0][0] <= stamp - self.options.perclos_window:
+            self._blinks.popleft()
+        self._last = (stamp, openness)
+
+    @property
+    def measured(self) -> float:
+        """How much of the window the eyes were seen, s."""
+        return self._shares.measured
+
+    @property
+    def perclos(self) -> float:
+        """Share of the time with the eyes closed, 0..1; NaN without enough evidence."""
+        return self._shares.share if self._is_enough else np.nan
+
+    @property
+    def blink_rate(self) -> float:
+        """Blinks per minute of seen eyes; NaN without enough evidence."""
+        return 60.0 * len(self._blinks) / self.measured if self._is_enough else np.nan
+
+    @property
+    def blink_duration(self) -> float:
+        """Mean duration of blinks, s; NaN without any."""
+        if not self._blinks or not self._is_enough:
+            return np.nan
+        return sum(duration for _, duration in self._blinks) / len(self._blinks)
+
+    @property
+    def _is_enough(self) -> bool:
+        # Never more than the window can hold, whatever the options say.
+        needed = min(self.options.perclos_evidence, 0.9 * self.options.perclos_window)
+        return self.measured >= needed
+
+    def _follow_blink(self, stamp: float, openness: float) -> None:
+        was, below = self._blink.state, self._blink.update(openness)
+        if below and was is False:
+            self._blink_since = self._crossing(stamp, openness, self.options.blink_below)
+        elif below is None:
+            self._blink_since = np.nan
+        elif was and not below:
+            duration = self._crossing(stamp, openness, self.options.blink_below) - self._blink_since
+            if _QUICKEST_BLINK <= duration <= self.options.blink_longest:
+                self._blinks.append((stamp, duration))
+            self._blink_since = np.nan
+
+    def _crossing(self, stamp: float, openness: float, level: float) -> float:
+        """Return when the openness passed a level since the last image, by a straight line."""
+        before, value = self._last
+        if value != value or value == openness:
+            return stamp
+        share = min(max((level - value) / (openness - value), 0.0), 1.0)
+        return before + share * (stamp - before)

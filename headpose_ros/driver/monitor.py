@@ -1,0 +1,552 @@
+"""Faces in, the driver's state and events out. Time comes from stamps only."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, Shares
+from headpose_ros.driver.eyelids import Eyelids
+from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
+from headpose_ros.driver.neutral import NeutralPose
+from headpose_ros.driver.openness import OpenEyes, measure_openness
+from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.seat import DriverChooser
+from headpose_ros.driver.zones import ZoneError, Zones
+from headpose_ros.perception.faces import Face
+
+Array = NDArray[np.float64]
+
+#: In the order of the STATE_, PRESENCE_ and EYES_ constants of headpose_ros/DriverState, from 0.
+STATES = ('unknown', 'attentive', 'distracted', 'drowsy', 'microsleep', 'asleep', 'no_driver')
+PRESENCES = ('unknown', 'visible', 'turned_away', 'hidden', 'absent', 'covered')
+EYES = ('unknown', 'open', 'closed', 'hidden')
+#: The signals of a report, in the order of headpose_ros/DriverState.
+SIGNALS = (
+    'azimuth',
+    'elevation',
+    'lean',
+    'eye_openness',
+    'mouth_openness',
+    'off_road',
+    'off_road_accumulated',
+    'closure',
+    'perclos',
+    'blink_rate',
+    'blink_duration',
+    'yawns',
+    'nods',
+)
+
+_UNKNOWN_ANGLES: Angles = (np.nan, np.nan, np.nan)
+#: Events that make a state, the gravest first, and what they say to people.
+_GRAVE = (
+    ('sleep', 'asleep', 'eyes closed as in sleep'),
+    ('slump', 'asleep', 'the head hangs'),
+    ('microsleep', 'microsleep', 'eyes closed as in a micro-sleep'),
+    ('long_glance', 'distracted', 'eyes off the road in one long glance'),
+    ('repeated_glances', 'distracted', 'eyes off the road in repeated glances'),
+    ('perclos', 'drowsy', 'eyes closed for much of the time (PERCLOS)'),
+)
+#: States that rest on the eyes alone.
+_BY_EYES = frozenset({'asleep', 'microsleep', 'drowsy'})
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A number and what it rests on.
+
+    Attributes:
+        value: NaN where not known.
+        window: Seconds of evidence; 0 for one image.
+    """
+
+    value: float = np.nan
+    window: float = 0.0
+
+    @property
+    def valid(self) -> bool:
+        """Whether the value is known."""
+        return bool(np.isfinite(self.value))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is known about the driver at one stamp; fields as in headpose_ros/DriverState.
+
+    Attributes:
+        stamp: Of the image, s.
+        state: One of `STATES`.
+        confidence: How sure the state is, 0..1.
+        reason: Why this state, for people.
+        presence: One of `PRESENCES`.
+        driver_id: Id of the driver's face, empty when it is not in sight.
+        candidates: How many faces are where the driver may be.
+        eyes: One of `EYES`.
+        neutral_known: Whether the neutral pose is known.
+        zone: Where the head points; empty for not known.
+        on_road: Whether that is the road.
+        signals: By the names of `SIGNALS`.
+        active: The events under way.
+        events: The transitions at this stamp.
+    """
+
+    stamp: float
+    state: str = 'unknown'
+    confidence: float = 0.0
+    reason: str = ''
+    presence: str = 'unknown'
+    driver_id: str = ''
+    candidates: int = 0
+    eyes: str = 'unknown'
+    neutral_known: bool = False
+    zone: str = ''
+    on_road: bool = False
+    signals: dict[str, Signal] = field(default_factory=lambda: dict.fromkeys(SIGNALS, Signal()))
+    active: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class DriverProfile:
+    """What was learned about one driver.
+
+    Attributes:
+        neutral: (3, 3) R_optical_face of the neutral pose.
+        open_eyes: (2,) aspect ratios of the open right and left eye; NaN where not known.
+        zones: The zones, as calibrated.
+    """
+
+    neutral: Array
+    open_eyes: Array
+    zones: Zones
+
+
+class DriverMonitor:
+    """Judges one driver from the faces of consecutive images.
+
+    Args:
+        zones: What there is to look at.
+        options: Thresholds.
+    """
+
+    def __init__(self, zones: Zones, options: DriverOptions | None = None) -> None:
+        self.zones = zones
+        self._ids = count(1)
+        self._neutral = NeutralPose(options or DriverOptions())
+        self._open_eyes = OpenEyes(self._neutral.options)
+        self._stamp: float | None = None
+        self._collecting: _Calibration | None = None
+        self.calibration_said = ''
+        self.configure(self._neutral.options)
+
+    def configure(self, options: DriverOptions) -> None:
+        """Take over other thresholds; what was learned about the driver stays.
+
+        Events under way are dropped: call :meth:`stop` before to have them ended as lost.
+        """
+        self.options = options
+        self._neutral.options = self._open_eyes.options = options
+        self._chooser = DriverChooser(options)
+        self._begin()
+
+    def update(
+        self,
+        stamp: float,
+        faces: Sequence[Face],
+        size: tuple[int, int],
+        covered: bool | None = None,
+    ) -> Report:
+        """Judge one image.
+
+        Args:
+            stamp: Of the image, s. One before the last means that the clock jumped: what was
+                learned about the driver stays, events under way are lost.
+            faces: All faces in the image.
+            size: Width and height of the image, px.
+            covered: Whether the picture shows nothing at all; None for not known.
+        """
+        lost = self._resume(stamp)
+        seconds = 0.0 if self._stamp is None else stamp - self._stamp
+        self._stamp = stamp
+        seat = self._chooser.update(stamp, faces, size)
+        if seat.changed:
+            lost += self._lose(stamp)
+            self._forget()
+        self._observe(stamp, seconds, seat.face, covered)
+        events = lost + self._judge(stamp, seconds)
+        return self._report(stamp, seat.face, seat.candidates, tuple(events))
+
+    def stop(self) -> Report | None:
+        """End the events under way as lost, as no more images come; None if none came at all."""
+        if self._stamp is None:
+            return None
+        stamp, events = self._stamp, tuple(self._lose(self._stamp))
+        self._stamp = None
+        self._begin()
+        return Report(
+            stamp,
+            reason='no images any more',
+            neutral_known=self._neutral.rotation is not None,
+            events=events,
+        )
+
+    def reset_neutral(self) -> None:
+        """Forget the neutral pose; it is learned anew."""
+        self._neutral.reset()
+
+    def calibrate(self, zone: str, seconds: float) -> None:
+        """Learn where a zone is from the directions of the next seconds of known direction.
+
+        Raises:
+            ZoneError: There is no such zone, it is the road, or the neutral pose is not known.
+        """
+        if self.zones[zone].role == 'road':
+            raise ZoneError(f'zone {zone!r} is the road: it follows the neutral pose, reset that')
+        if self._neutral.rotation is None:
+            raise ZoneError('the neutral pose is not known yet: look at the road for a while')
+        self._collecting = _Calibration(zone, seconds)
+        self.calibration_said = f'looking at {zone}'
+
+    def profile(self) -> DriverProfile | None:
+        """Return what was learned about the driver; None while there is no neutral pose."""
+        if self._neutral.rotation is None:
+            return None
+        return DriverProfile(self._neutral.rotation, self._open_eyes.aspects, self.zones)
+
+    def load(self, profile: DriverProfile) -> None:
+        """Start from what was learned about a driver before."""
+        self._neutral.reset(profile.neutral)
+        self._open_eyes.reset(profile.open_eyes)
+        self.zones = profile.zones
+
+    def _forget(self) -> None:
+        """Another driver: nothing that was learned holds any more."""
+        self._neutral.reset()
+        self._open_eyes.reset()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start all timers and windows anew."""
+        options = self.options
+        self._road = RoadTimer(options)
+        self._eyelids = Eyelids(options)
+        self._steady = Steady(options.head_window)
+        self._dip = Dip(options)
+        self._yawning = Gate(-options.yawn_above, -options.yawn_below)
+        self._overdrawn = Gate(-options.accumulated_limit, -options.accumulated_limit / 2)
+        self._drowsy = Gate(-options.perclos_limit, -options.perclos_release)
+        self._gaze_known = Shares(options.confidence_window)
+        self._eyes_known = Shares(options.confidence_window)
+        self._watched = Shares(options.drowsy_window)
+        self._yawns: deque[float] = deque()
+        self._nods: deque[float] = deque()
+        self._episodes = self._make_episodes()
+        self._last_seen: float | None = None
+        self._eyes_seen: float | None = None
+        self._angles = self._last_angles = _UNKNOWN_ANGLES
+        self._openness = np.full(3, np.nan)
+        self._presence, self._eyes = 'unknown', 'unknown'
+        self._face_confidence = 0.0
+        self._collecting = None
+
+    def _make_episodes(self) -> dict[str, Episode]:
+        o = self.options
+        timing = {
+            'glance': (o.glance_minimum, o.glance_release),
+            'long_glance': (o.glance_limit, o.glance_release),
+            'repeated_glances': (0.0, 0.0),
+            'closure': (o.closure_minimum, 0.0),
+            'microsleep': (o.microsleep_minimum, 0.0),
+            'sleep': (o.sleep_minimum, 0.0),
+            'perclos': (0.0, 0.0),
+            'yawn': (o.yawn_minimum, 0.0),
+            'slump': (o.slump_minimum, o.glance_release),
+        }
+        return {
+            kind: Episode(kind, minimum, release, o.unknown_grace, self._ids)
+            for kind, (minimum, release) in timing.items()
+        }
+
+    def _resume(self, stamp: float) -> list[Event]:
+        """Return what a gap before a stamp, or a jump back, interrupted."""
+        if self._stamp is None or 0 <= stamp - self._stamp <= self.options.stream_gap:
+            return []
+        lost = self._lose(self._stamp)
+        if stamp < self._stamp:
+            self._chooser.clear()
+            self._begin()
+        else:
+            self._steady = Steady(self.options.head_window)
+            self._dip.reset()
+            # Nobody knows where the eyes were meanwhile.
+            self._road.off_road = None
+        self._stamp = None
+        return lost
+
+    def _lose(self, stamp: float) -> list[Event]:
+        """End all events under way as lost."""
+        return [event for episode in self._episodes.values() for event in episode.lose(stamp)]
+
+    def _observe(
+        self, stamp: float, seconds: float, face: Face | None, covered: bool | None
+    ) -> None:
+        """Measure direction and openness; NaN where there is nothing to measure."""
+        self._angles, self._openness = _UNKNOWN_ANGLES, np.full(3, np.nan)
+        if face is not None:
+            self._measure(stamp, seconds, face)
+        self._angles = self._steady.update(stamp, self._angles)
+        if face is not None:
+            self._last_seen, self._last_angles = stamp, self._angles
+        self._presence = self._where(stamp, face is not None, covered)
+        self._eyelids.update(stamp, self._eye_openness, seconds)
+        self._eyes = self._see_eyes(stamp, face is not None)
+
+    def _measure(self, stamp: float, seconds: float, face: Face) -> None:
+        self._openness = measure_openness(face, self._open_eyes, seconds)
+        self._face_confidence = float(np.clip(np.nan_to_num(face.confidence), 0.0, 1.0))
+        if np.isfinite(face.rotation).all():
+            self._neutral.update(face.rotation, seconds)
+            self._angles = self._neutral.relative(face.rotation)
+
+    @property
+    def _eye_openness(self) -> float:
+        """The mean openness of the eyes that can be seen; NaN for none."""
+        right, left = float(self._openness[0]), float(self._openness[1])
+        if right != right or left != left:
+            return left if right != right else right
+        return (right + left) / 2
+
+    def _where(self, stamp: float, seen: bool, covered: bool | None) -> str:
+        """Return the presence of the driver."""
+        if seen:
+            return 'visible'
+        if covered:
+            return 'covered'
+        if self._last_seen is None:
+            return 'hidden'
+        gone = stamp - self._last_seen
+        if self._was_turned and gone <= self.options.forget_seconds:
+            return 'turned_away'
+        return 'hidden' if gone < self.options.absent_seconds else 'absent'
+
+    @property
+    def _was_turned(self) -> bool:
+        """Whether the face was last seen turned so far that the detector may lose it."""
+        azimuth, elevation, _ = self._last_angles
+        return bool(np.hypot(azimuth, elevation) > self.options.turned_away)
+
+    def _see_eyes(self, stamp: float, seen: bool) -> str:
+        """Return what is known about the eyes."""
+        if self._eyelids.closed is not None:
+            self._eyes_seen = stamp
+            return 'closed' if self._eyelids.closed else 'open'
+        if not seen:
+            self._eyes_seen = None
+            return 'unknown'
+        if self._eyes_seen is None:
+            self._eyes_seen = stamp
+        return 'hidden' if stamp - self._eyes_seen >= self.options.hidden_seconds else 'unknown'
+
+    def _judge(self, stamp: float, seconds: float) -> list[Event]:
+        """Return the transitions of all events."""
+        self._look(stamp)
+        self._road.count(self.zones, seconds)
+        self._gaze_known.add(stamp, seconds, self._road.off_road is not None)
+        self._eyes_known.add(stamp, seconds, self._eyelids.closed is not None)
+        self._watched.add(stamp, seconds, self._presence == 'visible' or None)
+        self._calibrate(seconds)
+        events = self._judge_gaze(stamp) + self._judge_eyes(stamp)
+        events += self._judge_mouth(stamp) + self._judge_posture(stamp)
+        for past in (self._yawns, self._nods):
+            while past and past[0] <= stamp - self.options.drowsy_window:
+                past.popleft()
+        return events
+
+    def _look(self, stamp: float) -> None:
+        """Find out where the driver looks, and since when."""
+        road = self._road
+        before = road.off_road
+        if self._presence == 'turned_away':
+            # A face that had come back would have been found.
+            road.look_away()
+        elif not self._eyelids.closed:
+            road.look(self.zones, self._angles)
+        elif self._closure >= self.options.blink_longest:
+            road.look_nowhere()
+        # else a blink, through which the eyes stay where they were.
+        if road.off_road is not before:
+            is_turn = before is not None and bool(road.zone)
+            moved = self._steady.moving_since(stamp, self._angles, road.told)
+            road.since, road.told = moved if is_turn else stamp, stamp
+
+    @property
+    def _closure(self) -> float:
+        """How long the eyes have been closed, s; 0 for open, NaN for not known."""
+        if self._eyelids.closed is None or self._stamp is None:
+            return np.nan
+        return self._stamp - self._eyelids.closed_since if self._eyelids.closed else 0.0
+
+    def _judge_gaze(self, stamp: float) -> list[Event]:
+        off, zone = self._road.off_road, self._road.main_zone
+        spent = np.nan if off is None else -self._road.accumulated
+        since = self._road.since
+        events = self._episodes['glance'].update(stamp, off, since, zone)
+        events += self._episodes['long_glance'].update(stamp, off, since, zone)
+        overdrawn = self._overdrawn.update(spent) if off is not None else None
+        return events + self._episodes['repeated_glances'].update(stamp, overdrawn)
+
+    def _judge_eyes(self, stamp: float) -> list[Event]:
+        closed, since = self._eyelids.closed, self._eyelids.closed_since
+        begun = since if closed else None
+        events = []
+        for kind in ('closure', 'microsleep', 'sleep'):
+            events += self._episodes[kind].update(stamp, closed, begun)
+        # Unknown eyes leave the past minute's share as it was, until too little is left of it.
+        drowsy = self._drowsy.update(-self._eyelids.perclos)
+        return events + self._episodes['perclos'].update(stamp, drowsy)
+
+    def _judge_mouth(self, stamp: float) -> list[Event]:
+        events = self._episodes['yawn'].update(stamp, self._yawning.update(-self._openness[2]))
+        self._yawns.extend(event.known for event in events if event.transition == STARTED)
+        return events
+
+    def _judge_posture(self, stamp: float) -> list[Event]:
+        _, elevation, lean = self._angles
+        events = self._episodes['slump'].update(stamp, self._hangs(elevation, lean))
+        nod = self._dip.update(stamp, elevation, self._closure)
+        if nod is not None:
+            name = next(self._ids)
+            self._nods.append(stamp)
+            events += [
+                Event(name, 'nod', transition, *nod, stamp) for transition in (STARTED, ENDED)
+            ]
+        return events
+
+    def _hangs(self, elevation: float, lean: float) -> bool | None:
+        """Whether the head hangs forward or to a side, and the driver does not just look there."""
+        closed = self._eyelids.closed
+        if elevation != elevation:
+            return None
+        if abs(lean) > self.options.slump_angle:
+            return closed is not False
+        return closed if elevation < -self.options.slump_angle else False
+
+    def _calibrate(self, seconds: float) -> None:
+        """Take the present direction into a calibration that is under way."""
+        calibration = self._collecting
+        azimuth, elevation, _ = self._angles
+        if calibration is None or azimuth != azimuth or self._eyelids.closed:
+            return
+        if not calibration.add(azimuth, elevation, seconds):
+            return
+        self._collecting = None
+        try:
+            self.zones = self.zones.calibrated(calibration.zone, *calibration.direction())
+            self.calibration_said = f'{calibration.zone} is calibrated'
+        except ZoneError as error:
+            self.calibration_said = f'{calibration.zone} is not calibrated: {error}'
+
+    def _report(
+        self, stamp: float, face: Face | None, candidates: int, events: tuple[Event, ...]
+    ) -> Report:
+        state, reason = self._state()
+        zone = self._road.zone
+        return Report(
+            stamp=stamp,
+            state=state,
+            confidence=self._confidence(state),
+            reason=reason,
+            presence=self._presence,
+            driver_id='' if face is None else face.id,
+            candidates=candidates,
+            eyes=self._eyes,
+            neutral_known=self._neutral.rotation is not None,
+            zone=zone,
+            on_road=bool(zone) and not self._road.off_road,
+            signals=self._signals(),
+            active=tuple(e.event for e in self._episodes.values() if e.event is not None),
+            events=events,
+        )
+
+    def _state(self) -> tuple[str, str]:
+        """Return the gravest state that something speaks for, and why."""
+        for kind, state, reason in _GRAVE:
+            if self._episodes[kind].event is not None:
+                return state, reason
+        if len(self._nods) >= self.options.drowsy_nods:
+            return 'drowsy', f'{len(self._nods)} nods'
+        if len(self._yawns) >= self.options.drowsy_yawns:
+            return 'drowsy', f'{len(self._yawns)} yawns'
+        return self._calm_state()
+
+    def _calm_state(self) -> tuple[str, str]:
+        """Return the state when nothing is wrong, as far as is known."""
+        if self._presence == 'absent':
+            return 'no_driver', 'no face where the driver sits'
+        if self._presence != 'visible':
+            return 'unknown', f'the face is {self._presence.replace("_", " ")}'
+        if self._neutral.rotation is None:
+            return 'unknown', 'the neutral pose is not known yet'
+        if self._road.off_road is None:
+            return 'unknown', 'the direction of the head is not known'
+        if self._eyelids.closed and self._episodes['closure'].event is not None:
+            return 'unknown', 'eyes closed for longer than a blink'
+        where = 'the road' if not self._road.off_road else self._road.zone
+        unseen = '; eyes are hidden and not judged' if self._eyes == 'hidden' else ''
+        return 'attentive', f'looks at {where}{unseen}'
+
+    def _confidence(self, state: str) -> float:
+        if state in ('unknown', 'no_driver'):
+            return 0.0 if state == 'unknown' else 1.0
+        shares = [self._eyes_known.share]
+        if state not in _BY_EYES:
+            shares = [self._gaze_known.share] + (shares if state == 'attentive' else [])
+        known = float(np.nan_to_num(sum(shares) / len(shares)))
+        return known * self._face_confidence
+
+    def _signals(self) -> dict[str, Signal]:
+        options, eyelids = self.options, self._eyelids
+        head = options.head_window
+        off = self._road.off_road
+        onset = self._episodes['glance'].onset
+        glance = 0.0 if onset is None or self._stamp is None else self._stamp - onset
+        seen = min(self._watched.measured, options.drowsy_window)
+        values = (
+            *((angle, head) for angle in self._angles),
+            (self._eye_openness, 0.0),
+            (float(self._openness[2]), 0.0),
+            (np.nan if off is None else glance, glance),
+            (np.nan if off is None else self._road.accumulated, options.accumulated_limit),
+            (self._closure, self._closure),
+            *((v, eyelids.measured) for v in (eyelids.perclos, eyelids.blink_rate)),
+            (eyelids.blink_duration, eyelids.measured),
+            *((float(len(past)) if seen else np.nan, seen) for past in (self._yawns, self._nods)),
+        )
+        signals = (Signal(value, float(np.nan_to_num(window))) for value, window in values)
+        return dict(zip(SIGNALS, signals, strict=True))
+
+
+class _Calibration:
+    """Collects directions of looking at one zone."""
+
+    def __init__(self, zone: str, seconds: float) -> None:
+        self.zone = zone
+        self._left = seconds
+        self._directions: list[tuple[float, float]] = []
+
+    def add(self, azimuth: float, elevation: float, seconds: float) -> bool:
+        """Add a direction; tell whether that is enough."""
+        self._directions.append((azimuth, elevation))
+        self._left -= seconds
+        return self._left <= 0
+
+    def direction(self) -> tuple[float, float]:
+        """Return the median azimuth and elevation, rad."""
+        azimuth, elevation = np.median(self._directions, axis=0)
+        return float(azimuth), float(elevation)

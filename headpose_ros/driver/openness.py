@@ -1,0 +1,111 @@
+"""How far eyes and mouth are open: as the network says, else from the landmarks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.driver.options import DriverOptions
+from headpose_ros.geometry.landmarks import COUNT, GROUPS
+from headpose_ros.perception.faces import Face
+
+Array = NDArray[np.float64]
+
+_EYES = tuple(np.array(GROUPS[name]) for name in ('right_eye', 'left_eye'))
+_MOUTH = np.array(GROUPS['inner_lips'])
+#: Histogram of aspect ratios of an eye; people's open eyes have 0.2 to 0.45.
+_BINS, _WIDEST = 120, 0.6
+#: The open eye is this quantile of what is seen: above the middle, as eyes also blink and droop.
+_OPEN_QUANTILE = 0.7
+
+
+class OpenEyes:
+    """Learns the aspect ratio of one driver's relaxed open eyes, right and left, with forgetting.
+
+    Args:
+        options: How long to learn and to remember.
+    """
+
+    def __init__(self, options: DriverOptions) -> None:
+        self.options = options
+        self.reset()
+
+    def reset(self, aspects: Array | None = None) -> None:
+        """Forget everything, or start from stored aspect ratios (2,) of the open eyes."""
+        self._weights = np.zeros((2, _BINS))
+        self._seconds = [0.0, 0.0]
+        self.aspects = np.full(2, np.nan)
+        if aspects is not None:
+            for eye, aspect in enumerate(aspects):
+                self.update(eye, float(aspect), 2 * self.options.eye_seconds)
+
+    def update(self, eye: int, aspect: float, seconds: float) -> None:
+        """Learn from an aspect ratio of the right (0) or left (1) eye, seen for some seconds."""
+        if not 0 <= aspect < _WIDEST or seconds <= 0:
+            return
+        weights = self._weights[eye]
+        weights *= np.exp(-seconds / self.options.eye_memory)
+        weights[int(aspect / _WIDEST * _BINS)] += seconds
+        self._seconds[eye] += seconds
+        if self._seconds[eye] >= self.options.eye_seconds:
+            passed = np.searchsorted(np.cumsum(weights), _OPEN_QUANTILE * weights.sum())
+            self.aspects[eye] = (passed + 0.5) * _WIDEST / _BINS
+
+
+def measure_openness(face: Face, eyes: OpenEyes, seconds: float = 0.0) -> Array:
+    """Return the openness (3,) of right eye, left eye and mouth; NaN where unknown.
+
+    What the network says is taken; where it says nothing, an eye's aspect ratio (Soukupová and
+    Čech 2016) is compared with that of the driver's own open eye, which is learned on the way.
+    An eye whose landmarks are hidden is unknown in either case.
+
+    Args:
+        face: The face.
+        eyes: What is known about the driver's open eyes; learns from this face.
+        seconds: How long the face was seen like this.
+    """
+    options = eyes.options
+    openness = np.array(face.openness, np.float64)
+    openness[~np.isfinite(openness)] = np.nan
+    has_points = face.landmarks.shape == (COUNT, 2)
+    for eye, points in enumerate(_EYES):
+        if not _is_visible(face, points, options.eye_visibility):
+            openness[eye] = np.nan
+        elif has_points and np.isnan(openness[eye]):
+            openness[eye] = _eye(face, eye, eyes, seconds)
+    if has_points and np.isnan(openness[2]) and _is_visible(face, _MOUTH, options.eye_visibility):
+        openness[2] = _mouth(face.landmarks[_MOUTH])
+    return openness
+
+
+def _is_visible(face: Face, points: Array, least: float) -> bool:
+    """Whether these landmarks can be seen; so they are where a network does not tell."""
+    if len(face.visibility) != COUNT:
+        return True
+    # NaN compares as hidden.
+    return bool(face.visibility[points].mean() >= least)
+
+
+def _eye(face: Face, eye: int, eyes: OpenEyes, seconds: float) -> float:
+    aspect = _aspect(face, eye, eyes.options.eye_turn)
+    eyes.update(eye, aspect, seconds)
+    shut = eyes.options.closed_aspect
+    return float(np.clip((aspect / eyes.aspects[eye] - shut) / (1 - shut), 0.0, 1.5))
+
+
+def _aspect(face: Face, eye: int, most: float) -> float:
+    """Return height over width of an eye as seen from its front; NaN from too far aside."""
+    x, y, z = face.rotation[:, 0]
+    azimuth, elevation = np.arctan2(x, -z), np.arcsin(np.clip(y, -1.0, 1.0))
+    if not np.hypot(azimuth, elevation) <= most:
+        return np.nan
+    corner, a, b, other, c, d = face.landmarks[_EYES[eye]]
+    width = 2 * np.linalg.norm(other - corner)
+    heights = np.linalg.norm(a - d) + np.linalg.norm(b - c)
+    return float(heights / width * np.cos(azimuth) / np.cos(elevation)) if width > 0 else np.nan
+
+
+def _mouth(points: Array) -> float:
+    """Return the gap of the inner lips over the distance of the mouth's corners."""
+    width = np.linalg.norm(points[4] - points[0])
+    return float(np.linalg.norm(points[6] - points[2]) / width) if width > 0 else np.nan

@@ -1,0 +1,381 @@
+"""Where the head points: zones as solid angles in the driver's neutral frame, from a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from headpose_ros.errors import HeadposeError
+
+#: What looking there means: the road; something that driving needs (mirrors, instruments); else.
+ROLES = ('road', 'driving', 'other')
+DRIVES = ('left_hand', 'right_hand')
+#: The name of directions that no zone holds.
+ELSEWHERE = 'elsewhere'
+#: The narrowest box that calibration may leave, rad: below the noise of a pose it holds nothing.
+_NARROWEST = float(np.radians(3.0))
+
+
+class ZoneError(HeadposeError, ValueError):
+    """A zones file, or a calibration, that cannot be used; the message has the line."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A solid angle between two azimuths and two elevations, rad.
+
+    Azimuth grows to the driver's left, elevation upwards; both are 0 in the neutral pose.
+
+    Attributes:
+        azimuth: Least and greatest.
+        elevation: Least and greatest.
+        line: Of the file, from 1; 0 for none.
+    """
+
+    azimuth: tuple[float, float]
+    elevation: tuple[float, float]
+    line: int = 0
+
+    def holds(self, azimuth: float, elevation: float, margin: float = 0.0) -> bool:
+        """Tell whether a direction lies inside, or no farther outside than `margin` rad."""
+        (left, right), (low, high) = self.azimuth, self.elevation
+        return (
+            left - margin <= azimuth <= right + margin
+            and low - margin <= elevation <= high + margin
+        )
+
+    def overlap(self, other: Box) -> tuple[float, float]:
+        """Return the common extent in azimuth and elevation, rad; not both > 0 when apart."""
+        return _common(self.azimuth, other.azimuth), _common(self.elevation, other.elevation)
+
+    @property
+    def solid_angle(self) -> float:
+        """How large it is, sr."""
+        low, high = np.sin(self.elevation)
+        return float((self.azimuth[1] - self.azimuth[0]) * (high - low))
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Its middle in azimuth and elevation, rad."""
+        return sum(self.azimuth) / 2, sum(self.elevation) / 2
+
+    def mirrored(self) -> Box:
+        """Return its mirror image, left for right."""
+        return replace(self, azimuth=(-self.azimuth[1], -self.azimuth[0]))
+
+
+@dataclass(frozen=True)
+class Zone:
+    """Something to look at.
+
+    Attributes:
+        name: Such as `left_mirror`.
+        role: One of `ROLES`.
+        boxes: The solid angles that it fills.
+    """
+
+    name: str
+    role: str
+    boxes: tuple[Box, ...]
+
+    def holds(self, azimuth: float, elevation: float, margin: float = 0.0) -> bool:
+        """Tell whether a direction in rad lies inside, or nearly."""
+        return any(box.holds(azimuth, elevation, margin) for box in self.boxes)
+
+
+@dataclass(frozen=True)
+class Zones:
+    """All zones of a vehicle; none overlaps another, exactly one is the road.
+
+    Attributes:
+        drive: One of `DRIVES`: on which side the driver sits.
+        zones: The zones.
+    """
+
+    drive: str
+    zones: tuple[Zone, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in the order of the file."""
+        return tuple(zone.name for zone in self.zones)
+
+    def __getitem__(self, name: str) -> Zone:
+        """Return a zone by its name."""
+        for zone in self.zones:
+            if zone.name == name:
+                return zone
+        raise ZoneError(f'no zone {name!r}: expected one of {", ".join(self.names)}')
+
+    def role(self, name: str) -> str:
+        """Return what looking at a zone, or `ELSEWHERE`, means."""
+        return 'other' if name == ELSEWHERE else self[name].role
+
+    def find(self, azimuth: float, elevation: float, last: str = '', margin: float = 0.0) -> str:
+        """Return the name of the zone that a direction in rad lies in, or `ELSEWHERE`.
+
+        Args:
+            azimuth: To the driver's left.
+            elevation: Upwards.
+            last: The zone before, which is left only by more than the margin.
+            margin: In rad.
+        """
+        if last in self.names and self[last].holds(azimuth, elevation, margin):
+            return last
+        for zone in self.zones:
+            if zone.holds(azimuth, elevation):
+                return zone.name
+        return ELSEWHERE
+
+    def for_drive(self, drive: str) -> Zones:
+        """Return the zones of a vehicle whose driver sits on the given side.
+
+        The other side is the mirror image: the left mirror of one is the right mirror of the other.
+        """
+        if drive == self.drive:
+            return self
+        zones = (
+            Zone(_swapped(z.name), z.role, tuple(box.mirrored() for box in z.boxes))
+            for z in self.zones
+        )
+        return Zones(drive, tuple(zones))
+
+    def calibrated(self, name: str, azimuth: float, elevation: float) -> Zones:
+        """Return the zones after the driver was seen to look at one in a direction, rad.
+
+        The box nearest to the direction is centred on it and keeps its size; where it now overlaps
+        another, both give way by half.
+
+        Raises:
+            ZoneError: It is the road, which the neutral pose tells, or is too near to another zone.
+        """
+        zone = self[name]
+        if zone.role == 'road':
+            raise ZoneError(f'zone {name!r} is the road: it follows the neutral pose, reset that')
+        nearest = min(zone.boxes, key=lambda box: _away(box, azimuth, elevation))
+        moved = _centred(nearest, azimuth, elevation)
+        boxes = {z.name: list(z.boxes) for z in self.zones}
+        boxes[name] = [moved if box is nearest else box for box in zone.boxes]
+        index = zone.boxes.index(nearest)
+        for other, position in [(n, i) for n in boxes for i in range(len(boxes[n]))]:
+            if (other, position) != (name, index):
+                pair = _separated(boxes[name][index], boxes[other][position])
+                boxes[name][index], boxes[other][position] = pair
+                _check_width(name, other, pair)
+        after = replace(
+            self, zones=tuple(replace(z, boxes=tuple(boxes[z.name])) for z in self.zones)
+        )
+        if after.find(azimuth, elevation) != name:
+            raise ZoneError(f'zone {name!r} would lie inside another one: look right at it')
+        if after.role(after.find(0.0, 0.0)) != 'road':
+            raise ZoneError(f'zone {name!r} would cover the neutral direction: look right at it')
+        return after
+
+    def to_yaml(self) -> str:
+        """Return the text of a zones file."""
+        zones = {
+            zone.name: {
+                'role': zone.role,
+                'boxes': [
+                    {
+                        'azimuth_deg': np.degrees(box.azimuth).round(2).tolist(),
+                        'elevation_deg': np.degrees(box.elevation).round(2).tolist(),
+                    }
+                    for box in zone.boxes
+                ],
+            }
+            for zone in self.zones
+        }
+        return yaml.safe_dump({'drive': self.drive, 'zones': zones}, sort_keys=False)
+
+
+def read_zones(path: str | Path, drive: str = '') -> Zones:
+    """Read a zones file.
+
+    Args:
+        path: The file; docs/driver.md has its form.
+        drive: One of `DRIVES`, empty for that of the file.
+
+    Raises:
+        ZoneError: It cannot be read or used; the message names file and line.
+    """
+    try:
+        text = Path(path).read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise ZoneError(f'cannot read the zones file {path}: {error}') from error
+    zones = parse_zones(text, str(path))
+    return zones.for_drive(drive or zones.drive)
+
+
+def parse_zones(text: str, name: str = 'zones') -> Zones:
+    """Return the zones of a file's text.
+
+    Raises:
+        ZoneError: It cannot be used; the message has `name` and the line.
+    """
+    reader = _Reader(name)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, 'problem_mark', None)
+        line = 1 if mark is None else mark.line + 1
+        raise ZoneError(f'{name}:{line}: no YAML: {getattr(error, "problem", error)}') from error
+    return reader.zones(root)
+
+
+class _Reader:
+    """Turns YAML nodes, which know their lines, into zones."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def zones(self, root: yaml.Node | None) -> Zones:
+        if root is None:
+            raise ZoneError(f'{self._name}:1: the file is empty: expected drive and zones')
+        top = self._mapping(root, 'the file', ('drive', 'zones'))
+        drive = self._choice(top['drive'], 'drive', DRIVES)
+        zones = tuple(
+            self._zone(name, node)
+            for name, node in self._mapping(top['zones'], 'zones').items()
+            if node is not None
+        )
+        self._check_road(zones, top['zones'])
+        self._check_overlap(zones)
+        return Zones(drive, zones)
+
+    def _zone(self, name: str, node: yaml.Node) -> Zone:
+        if not name or name == ELSEWHERE:
+            raise self._error(node, f'a zone cannot be named {name!r}')
+        content = self._mapping(node, f'zone {name!r}', ('role', 'boxes'))
+        role = self._choice(content['role'], f'role of zone {name!r}', ROLES)
+        boxes = content['boxes']
+        if not isinstance(boxes, yaml.SequenceNode) or not boxes.value:
+            raise self._error(boxes, f'boxes of zone {name!r}: expected a list of at least one')
+        return Zone(name, role, tuple(self._box(name, box) for box in boxes.value))
+
+    def _box(self, zone: str, node: yaml.Node) -> Box:
+        content = self._mapping(node, f'a box of zone {zone!r}', ('azimuth_deg', 'elevation_deg'))
+        azimuth = self._range(content['azimuth_deg'], f'azimuth_deg of zone {zone!r}', 180.0)
+        elevation = self._range(content['elevation_deg'], f'elevation_deg of zone {zone!r}', 90.0)
+        return Box(azimuth, elevation, node.start_mark.line + 1)
+
+    def _range(self, node: yaml.Node, what: str, most: float) -> tuple[float, float]:
+        said = f'{what}: expected two rising numbers from {-most:g} to {most:g}'
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
+            raise self._error(node, said)
+        try:
+            low, high = (float(item.value) for item in node.value)
+        except (TypeError, ValueError):
+            raise self._error(node, said) from None
+        # Written so that NaN fails too.
+        if not -most <= low < high <= most:
+            raise self._error(node, f'{said}, got [{low:g}, {high:g}]')
+        return float(np.radians(low)), float(np.radians(high))
+
+    def _mapping(
+        self, node: yaml.Node, what: str, keys: Sequence[str] = ()
+    ) -> dict[str, yaml.Node]:
+        """Return the nodes of a mapping by key, each of `keys` and no other where there are any."""
+        if not isinstance(node, yaml.MappingNode):
+            raise self._error(node, f'{what}: expected {", ".join(keys) or "names with contents"}')
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = str(key.value)
+            if name in found:
+                raise self._error(key, f'{what}: {name!r} stands there twice')
+            if keys and name not in keys:
+                raise self._error(key, f'{what}: unknown {name!r}: expected {", ".join(keys)}')
+            found[name] = value
+        if missing := [key for key in keys if key not in found]:
+            raise self._error(node, f'{what}: {missing[0]} is missing')
+        return found
+
+    def _choice(self, node: yaml.Node, what: str, choices: Sequence[str]) -> str:
+        if node.value not in choices:
+            raise self._error(node, f'{what}: expected {" or ".join(choices)}')
+        return str(node.value)
+
+    def _check_road(self, zones: Sequence[Zone], node: yaml.Node) -> None:
+        roads = [zone for zone in zones if zone.role == 'road']
+        if len(roads) != 1:
+            raise self._error(node, f'expected one zone with role road, got {len(roads)}')
+        if not roads[0].holds(0.0, 0.0):
+            raise ZoneError(
+                f'{self._name}:{roads[0].boxes[0].line}: the road must hold the neutral direction, '
+                'azimuth 0 and elevation 0'
+            )
+
+    def _check_overlap(self, zones: Sequence[Zone]) -> None:
+        boxes = [(zone.name, box) for zone in zones for box in zone.boxes]
+        for (first, a), (second, b) in combinations(boxes, 2):
+            if min(a.overlap(b)) > 1e-9:
+                across, up = np.degrees(a.overlap(b))
+                raise ZoneError(
+                    f'{self._name}:{b.line}: zone {second!r} overlaps {first!r} (line {a.line}) '
+                    f'by {across:.1f} x {up:.1f} degrees: no direction may belong to two zones'
+                )
+
+    def _error(self, node: Any, said: str) -> ZoneError:
+        return ZoneError(f'{self._name}:{node.start_mark.line + 1}: {said}')
+
+
+def _within(extent: tuple[float, float], angle: float, margin: float) -> bool:
+    return extent[0] - margin <= angle <= extent[1] + margin
+
+
+def _common(a: tuple[float, float], b: tuple[float, float]) -> float:
+    return min(a[1], b[1]) - max(a[0], b[0])
+
+
+def _swapped(name: str) -> str:
+    """Return the name of the mirror image: left_mirror for right_mirror and so on."""
+    left, right = name.startswith('left_'), name.startswith('right_')
+    return ('right_' + name[5:]) if left else ('left_' + name[6:]) if right else name
+
+
+def _away(box: Box, azimuth: float, elevation: float) -> float:
+    x, y = box.center
+    return float(np.hypot(azimuth - x, elevation - y))
+
+
+def _centred(box: Box, azimuth: float, elevation: float) -> Box:
+    x, y = box.center
+    return replace(
+        box,
+        azimuth=(box.azimuth[0] + azimuth - x, box.azimuth[1] + azimuth - x),
+        elevation=(box.elevation[0] + elevation - y, box.elevation[1] + elevation - y),
+    )
+
+
+def _separated(first: Box, second: Box) -> tuple[Box, Box]:
+    """Return two boxes that no longer overlap: each gives way by half, where it costs less."""
+    across, up = first.overlap(second)
+    if min(across, up) <= 0:
+        return first, second
+    if across < up:
+        a, b = _cut(first.azimuth, second.azimuth)
+        return replace(first, azimuth=a), replace(second, azimuth=b)
+    a, b = _cut(first.elevation, second.elevation)
+    return replace(first, elevation=a), replace(second, elevation=b)
+
+
+def _cut(
+    a: tuple[float, float], b: tuple[float, float]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return two overlapping extents, cut in the middle of what they share."""
+    middle = (max(a[0], b[0]) + min(a[1], b[1])) / 2
+    if sum(a) > sum(b):
+        return (middle, a[1]), (b[0], middle)
+    return (a[0], middle), (middle, b[1])
+
+
+def _check_width(name: str, other: str, boxes: tuple[Box, Box]) -> None:
+    extents = [np.ptp(extent) for box in boxes for extent in (box.azimuth, box.elevation)]
+    if min(extents) < _NARROWEST:
+        raise ZoneError(f'zone {name!r} was looked for too near to {other!r}: look right at it')

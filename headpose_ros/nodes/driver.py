@@ -1,0 +1,388 @@
+"""Driver node: faces in; the driver's state and events out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from std_srvs.srv import Trigger
+
+from headpose_ros.driver.cover import shows_nothing
+from headpose_ros.driver.monitor import DriverMonitor, Report
+from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.profiles import profile_path, read_profile, write_profile
+from headpose_ros.driver.zones import DRIVES, Zones, read_zones
+from headpose_ros.errors import HeadposeError
+from headpose_ros.msg import DriverEvent, DriverState, Faces
+from headpose_ros.nodes.runner import run
+from headpose_ros.perception.faces import Face
+from headpose_ros.ros import qos
+from headpose_ros.ros.driver_messages import diagnostics_message, event_message, state_message
+from headpose_ros.ros.images import decode
+from headpose_ros.ros.messages import face_from_message
+from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.share import share_file
+from headpose_ros.srv import CalibrateZone, StoreDriver
+
+_WARNING_PERIOD = 5.0
+_DIAGNOSTICS_PERIOD = 1.0
+#: Images are looked at for a cover so often, s of their stamps.
+_COVER_PERIOD = 0.2
+
+
+@dataclass(frozen=True)
+class DriverConfig(DriverOptions):
+    """Parameters of the driver node, beside the thresholds of the monitor."""
+
+    zones: str = parameter(
+        '', 'Zones file; empty for config/zones.yaml of the package.', read_only=True
+    )
+    drive: str = parameter(
+        'left_hand', 'On which side the driver sits.', choices=DRIVES, read_only=True
+    )
+    profiles: str = parameter(
+        '', 'Folder for what is learned about drivers; empty: nothing is stored.', read_only=True
+    )
+    driver: str = parameter(
+        '', 'Name of a stored driver to start with; empty: learn anew.', read_only=True
+    )
+    calibration_seconds: float = parameter(
+        3.0,
+        'How long a zone is looked at to calibrate it.',
+        minimum=0.5,
+        maximum=60.0,
+        unit='s',
+        source='ours',
+    )
+    watch_images: bool = parameter(
+        True,
+        'Also look at the camera images, to tell a covered camera from an empty seat.',
+        read_only=True,
+    )
+    silence_seconds: float = parameter(
+        2.0,
+        'Without messages for so long, by a steady clock, the events under way are lost.',
+        minimum=0.2,
+        maximum=60.0,
+        unit='s',
+        source='ours',
+    )
+    autostart: bool = parameter(
+        True, 'Configure and activate without a lifecycle manager.', read_only=True
+    )
+
+
+class DriverNode(LifecycleNode):
+    """Tells from `faces` how the driver is; parameters stand in :class:`DriverConfig`.
+
+    Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to tell a
+    covered camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every Faces),
+    `driver_events` (headpose_ros/DriverEvent), `/diagnostics`. Serves: `~/reset_neutral`
+    (std_srvs/Trigger), `~/store_driver` (headpose_ros/StoreDriver), `~/calibrate_zone`
+    (headpose_ros/CalibrateZone).
+
+    Args:
+        options: Passed to rclpy's LifecycleNode.
+
+    Raises:
+        HeadposeError: With `autostart`, anything that keeps the node from running.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # First, since a node that fails to start is destroyed like any other.
+        self._failure: HeadposeError | None = None
+        self._monitor: DriverMonitor | None = None
+        self._active = False
+        super().__init__('driver', **options)
+        self._config = declare(self, DriverConfig)
+        follow(self, self._config, self._apply)
+        if self._config.autostart:
+            self._start()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read zones and driver, create publishers and services."""
+        try:
+            self._monitor = self._make_monitor()
+        except HeadposeError as error:
+            self._failure = error
+            self.get_logger().error(f'cannot configure: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._states = self.create_publisher(DriverState, 'driver_state', qos.reliable())
+        self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
+        self._offered = [
+            self.create_service(Trigger, '~/reset_neutral', self._reset_neutral),
+            self.create_service(StoreDriver, '~/store_driver', self._store_driver),
+            self.create_service(CalibrateZone, '~/calibrate_zone', self._calibrate_zone),
+        ]
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen."""
+        self._taken = self._taken_before = 0
+        self._said_calibration = ''
+        self._frame = ''
+        self._covered: tuple[float, bool] | None = None
+        self._report: Report | None = None
+        self._faces = self.create_subscription(Faces, 'faces', self._take_faces, qos.reliable())
+        self._images = None
+        if self._config.watch_images:
+            self._images = self.create_subscription(
+                Image, 'camera/image_raw', self._take_image, qos.sensor_data()
+            )
+        # Steady: silence is no matter of stamps, and /clock may stand still with the camera.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._ticking = [
+            self.create_timer(self._config.silence_seconds, self._watch_silence, clock=steady),
+            self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady),
+        ]
+        self._active = True
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what was learned about the driver stays."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free monitor, publishers and services."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever runs."""
+        self._stop()
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _start(self) -> None:
+        """Configure and activate; a failure ends the program with its reason."""
+        self.trigger_configure()
+        if self._failure is not None:
+            raise self._failure
+        self.trigger_activate()
+
+    def _stop(self) -> None:
+        """Undo on_activate; harmless when nothing runs."""
+        if not self._active:
+            return
+        self._active = False
+        for timer in self._ticking:
+            self.destroy_timer(timer)
+        for subscription in (self._faces, self._images):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._end_stream()
+
+    def _release(self) -> None:
+        """Undo on_configure; harmless when nothing is there."""
+        if self._monitor is None:
+            return
+        self._monitor = None
+        for publisher in (self._states, self._events, self._diagnostics):
+            self.destroy_publisher(publisher)
+        for service in self._offered:
+            self.destroy_service(service)
+
+    def _apply(self, config: DriverConfig) -> None:
+        """Take over parameters that were changed; events under way are lost."""
+        options = monitor_options(config)
+        self._config = config
+        if self._monitor is not None:
+            self._end_stream()
+            self._monitor.configure(options)
+
+    def _make_monitor(self) -> DriverMonitor:
+        """Return a monitor with the zones and the driver that the parameters name."""
+        config = self._config
+        monitor = DriverMonitor(self._read_zones(), monitor_options(config))
+        if config.driver:
+            monitor.load(read_profile(profile_path(config.profiles, config.driver)))
+        self.get_logger().info(f'zones: {", ".join(monitor.zones.names)}; {config.drive} drive')
+        return monitor
+
+    def _read_zones(self) -> Zones:
+        path = self._config.zones or share_file('config/zones.yaml')
+        return read_zones(path, self._config.drive)
+
+    def _take_faces(self, message: Faces) -> None:
+        """Turn one Faces message into a state and its events; a bad one costs only itself."""
+        monitor = self._monitor
+        if monitor is None:
+            return
+        self._taken += 1
+        self._frame = message.header.frame_id
+        stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+        size = (message.image_width, message.image_height)
+        report = monitor.update(stamp, self._usable(message), size, self._is_covered(stamp))
+        self._publish(message.header, report)
+        if monitor.calibration_said != self._said_calibration:
+            self._said_calibration = monitor.calibration_said
+            if self._said_calibration:
+                self.get_logger().info(f'calibration: {self._said_calibration}')
+
+    def _usable(self, message: Faces) -> list[Face]:
+        """Return the faces that can be read."""
+        faces = []
+        for face in message.faces:
+            try:
+                faces.append(face_from_message(face))
+            except ValueError as error:
+                self.get_logger().warning(
+                    f'{self._faces.topic_name}: face {face.id!r} is left out: {error}',
+                    throttle_duration_sec=_WARNING_PERIOD,
+                )
+        return faces
+
+    def _take_image(self, image: Image) -> None:
+        """Note whether a picture shows nothing; a bad one tells nothing."""
+        stamp = Time.from_msg(image.header.stamp).nanoseconds * 1e-9
+        if self._covered is not None and 0 <= stamp - self._covered[0] < _COVER_PERIOD:
+            return
+        try:
+            self._covered = (stamp, shows_nothing(decode(image)))
+        except HeadposeError as error:
+            self._covered = None
+            self.get_logger().warning(
+                f'an image is left out: {error}', throttle_duration_sec=_WARNING_PERIOD
+            )
+
+    def _is_covered(self, stamp: float) -> bool | None:
+        """Whether the camera is covered; None without an image of about this stamp."""
+        covered = self._covered
+        if covered is None or abs(stamp - covered[0]) > self._config.stream_gap:
+            return None
+        return covered[1]
+
+    def _publish(self, header: Any, report: Report) -> None:
+        self._report = report
+        self._states.publish(state_message(header, report))
+        for event in report.events:
+            self._events.publish(event_message(header, event))
+
+    def _watch_silence(self) -> None:
+        """End the events under way when no faces came for a while."""
+        taken, before = self._taken, self._taken_before
+        self._taken_before = taken
+        if taken == before:
+            self._end_stream()
+
+    def _end_stream(self) -> None:
+        """Publish that nothing is known any more, stamped as the last message was."""
+        report = None if self._monitor is None else self._monitor.stop()
+        if report is None:
+            return
+        stamp = Time(nanoseconds=round(report.stamp * 1e9)).to_msg()
+        self._publish(Header(stamp=stamp, frame_id=self._frame), report)
+
+    def _diagnose(self) -> None:
+        """Publish how the node does, at one hertz."""
+        monitor, report = self._monitor, self._report
+        if monitor is None:
+            return
+        values = {
+            'faces messages': self._taken,
+            'state': '' if report is None else report.state,
+            'presence': '' if report is None else report.presence,
+            'eyes': '' if report is None else report.eyes,
+            'candidates': '' if report is None else report.candidates,
+            'calibration': monitor.calibration_said,
+        }
+        stamp = self.get_clock().now().to_msg()
+        text = _problem(self._faces.topic_name, report)
+        self._diagnostics.publish(diagnostics_message(stamp, self.get_name(), text, values))
+
+    def _reset_neutral(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        """Forget the neutral pose."""
+        if self._monitor is not None:
+            self._monitor.reset_neutral()
+        response.success = self._monitor is not None
+        response.message = 'the neutral pose is learned anew: look at the road'
+        return response
+
+    def _store_driver(
+        self, request: StoreDriver.Request, response: StoreDriver.Response
+    ) -> StoreDriver.Response:
+        """Write what was learned."""
+        profile = None if self._monitor is None else self._monitor.profile()
+        try:
+            if profile is None:
+                raise HeadposeError('the neutral pose is not known yet: look at the road')
+            path = profile_path(self._config.profiles, request.driver)
+            write_profile(path, profile)
+            response.success, response.message = True, str(path)
+        except HeadposeError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def _calibrate_zone(
+        self, request: CalibrateZone.Request, response: CalibrateZone.Response
+    ) -> CalibrateZone.Response:
+        """Begin to learn where a zone is."""
+        seconds = request.duration if request.duration > 0 else self._config.calibration_seconds
+        try:
+            if self._monitor is None or not self._active:
+                raise HeadposeError('the node is not active')
+            self._monitor.calibrate(request.zone, seconds)
+            response.success = True
+            response.message = f'look at {request.zone} for {seconds:g} s'
+        except HeadposeError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+
+def monitor_options(config: DriverConfig) -> DriverOptions:
+    """Return the thresholds of the monitor.
+
+    Raises:
+        ParameterProblem: The region of the seat is none, or two thresholds contradict each other.
+    """
+    region = config.seat_region
+    if len(region) != 4 or region[2] <= 0 or region[3] <= 0:
+        raise ParameterProblem(
+            f'parameter seat_region is {region}: expected x, y, width, height, the last two above 0'
+        )
+    for low, high in (
+        ('closed_below', 'open_above'),
+        ('yawn_below', 'yawn_above'),
+        ('perclos_release', 'perclos_limit'),
+        ('glance_minimum', 'glance_limit'),
+        ('closure_minimum', 'microsleep_minimum'),
+        ('microsleep_minimum', 'sleep_minimum'),
+    ):
+        if getattr(config, low) > getattr(config, high):
+            raise ParameterProblem(
+                f'parameter {low} is {getattr(config, low)}: expected at most that of {high}, '
+                f'{getattr(config, high)}'
+            )
+    return DriverOptions(**{f.name: getattr(config, f.name) for f in fields(DriverOptions)})
+
+
+def _problem(topic: str, report: Report | None) -> str:
+    """Return what keeps the driver from being monitored, empty for nothing."""
+    if report is None:
+        return f'no faces on {topic}'
+    if report.presence != 'visible':
+        return report.reason or f'the driver is {report.presence}'
+    if not report.neutral_known:
+        return 'the neutral pose is not known yet'
+    return 'eyes are hidden and not judged' if report.eyes == 'hidden' else ''
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the driver node and return its exit code."""
+    return run(DriverNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The driver's state to messages: the only place that fills DriverState and DriverEvent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from builtin_interfaces.msg import Time as TimeMessage
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from headpose_ros import msg
+from headpose_ros.driver.episodes import ENDED, KINDS, LOST, STARTED, Event
+from headpose_ros.driver.monitor import EYES, PRESENCES, STATES, Report, Signal
+
+_TRANSITIONS = {
+    STARTED: msg.DriverEvent.TRANSITION_STARTED,
+    ENDED: msg.DriverEvent.TRANSITION_ENDED,
+    LOST: msg.DriverEvent.TRANSITION_LOST,
+}
+
+
+def state_message(header: Header, report: Report) -> msg.DriverState:
+    """Fill a headpose_ros/DriverState.
+
+    Args:
+        header: Of the Faces message, taken over unchanged.
+        report: What is known.
+    """
+    return msg.DriverState(
+        header=header,
+        state=STATES.index(report.state),
+        confidence=report.confidence,
+        reason=report.reason,
+        presence=PRESENCES.index(report.presence),
+        driver_id=report.driver_id,
+        candidates=min(report.candidates, 255),
+        eyes=EYES.index(report.eyes),
+        neutral_known=report.neutral_known,
+        zone=report.zone,
+        on_road=report.on_road,
+        events=[event_message(header, event) for event in report.active],
+        **{name: _signal(signal) for name, signal in report.signals.items()},
+    )
+
+
+def event_message(header: Header, event: Event) -> msg.DriverEvent:
+    """Fill a headpose_ros/DriverEvent; its stamp is that of the image that made it known."""
+    known = Header(stamp=_time(event.known), frame_id=header.frame_id)
+    return msg.DriverEvent(
+        header=known,
+        id=event.id,
+        kind=1 + KINDS.index(event.kind),
+        transition=_TRANSITIONS[event.transition],
+        onset=_time(event.onset),
+        end=_time(event.end),
+        zone=event.zone,
+    )
+
+
+def diagnostics_message(
+    stamp: Any, name: str, problem: str, values: dict[str, Any]
+) -> DiagnosticArray:
+    """Fill a diagnostic_msgs/DiagnosticArray with one status; a warning where there is a problem.
+
+    Args:
+        stamp: Of the message.
+        name: Of the node.
+        problem: What is wrong, empty for nothing.
+        values: What else to tell.
+    """
+    status = DiagnosticStatus(
+        level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
+        name=f'{name}: driver monitoring',
+        message=problem or 'driver is monitored',
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+    return DiagnosticArray(header=Header(stamp=stamp), status=[status])
+
+
+def _signal(signal: Signal) -> msg.DriverSignal:
+    return msg.DriverSignal(value=signal.value, valid=signal.valid, window=signal.window)
+
+
+def _time(seconds: float) -> TimeMessage:
+    nanoseconds = max(round(seconds * 1e9), 0)
+    return TimeMessage(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)

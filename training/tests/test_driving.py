@@ -1,0 +1,104 @@
+"""The judge of driver monitoring: matching against hand-made truth, and a short simulated run."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from headpose_ros.driver.options import DriverOptions
+
+from headpose_training.driving.command import judge_driver
+from headpose_training.driving.simulated import drives
+from headpose_training.driving.truth import (
+    FoundEvent,
+    Outcome,
+    Row,
+    TruthEvent,
+    false_alarms,
+    tally,
+)
+
+ROW = Row('glance', 'glance', 1.0, 0.5)
+
+
+def found(onset, end, known=None, zone='lap', lost=False, kind='glance'):
+    return FoundEvent(kind, onset, end, onset + 0.5 if known is None else known, zone, lost)
+
+
+def true(onset, end, zone='lap', judged=True, kind='glance'):
+    return TruthEvent(kind, onset, end, zone, judged)
+
+
+def judged(truth, events, row=ROW):
+    return tally(row, [Outcome('test', tuple(truth), tuple(events), 3600.0, True)])
+
+
+def test_hits_misses_and_false_ones_are_counted():
+    result = judged([true(10, 12), true(20, 22)], [found(10.1, 12.2), found(30, 32)])
+    assert (result['events'], result['recall'], result['precision']) == (2, 0.5, 0.5)
+    assert result['delay'] == pytest.approx(0.1)
+
+
+def test_one_found_event_answers_one_truth():
+    result = judged([true(10, 12), true(13, 15)], [found(10, 15)])
+    assert (result['recall'], result['precision']) == (0.5, 1.0)
+
+
+def test_two_found_events_in_one_truth_are_one_too_many_unless_the_first_was_lost():
+    assert judged([true(10, 14)], [found(10, 11.5), found(12, 14)])['precision'] == 0.5
+    parts = [found(10, 11.5, lost=True), found(12, 14)]
+    assert judged([true(10, 14)], parts)['precision'] == 1.0
+
+
+def test_the_zone_counts_where_it_is_asked_for():
+    wrong = ([true(10, 12)], [found(10, 12, zone='rear')])
+    assert judged(*wrong)['recall'] == 1.0
+    assert judged(*wrong, row=Row('zone', 'glance', 1.0, 0.5, zone=True))['recall'] == 0.0
+
+
+def test_what_nobody_can_see_is_neither_asked_for_nor_held_against_it():
+    result = judged([true(10, 12, judged=False)], [found(10, 12)])
+    assert (result['events'], result['recall'], result['precision']) == (0, None, 1.0)
+
+
+def test_a_truth_far_too_short_makes_a_found_event_wrong():
+    assert judged([true(10, 10.8)], [found(10, 11.1)])['precision'] == 1.0
+    assert judged([true(10, 10.4)], [found(10, 11.1)])['precision'] == 0.0
+
+
+def test_false_alarms_are_counted_by_the_hour_with_their_limit():
+    drive = Outcome(
+        'test', (true(10, 12),), (found(10, 12), found(50, 52, kind='yawn')), 7200, True
+    )
+    result = false_alarms([drive, Outcome('other', (), (found(1, 2),), 7200, False)])
+    assert (result['events'], result['kinds'], result['per_hour']) == (1, {'yawn': 1}, 0.5)
+    # Garwood's upper limit for one event is 5.57.
+    assert result['per_hour_upper'] == pytest.approx(5.572 / 2, abs=0.001)
+
+
+def test_simulated_drives_are_what_they_say_and_the_same_again():
+    first, again = (next(drives(3, 1, 0.0)) for _ in range(2))
+    assert first.truth == again.truth and first.truth
+    stamps, eyes = [], []
+    for (stamp, faces), (_, same) in zip(first.frames, again.frames, strict=True):
+        stamps.append(stamp)
+        for face, other in zip(faces, same, strict=True):
+            assert np.array_equal(face.rotation, other.rotation)
+            eyes.append(face.openness[0])
+    assert min(np.diff(stamps)) > 0
+    assert 15 < 1 / np.median(np.diff(stamps)) < 31
+    assert 0.7 < np.median(eyes) < 1.05
+
+
+def test_the_command_writes_a_table_that_meets_the_bars_on_a_short_run(tmp_path):
+    zones = Path(__file__).parents[2] / 'config' / 'zones.yaml'
+    judge_driver(tmp_path, zones, sequences=8, attentive_hours=0.1, seed=5)
+    report = json.loads((tmp_path / 'driver.json').read_text())
+    for name in ('glance ≥ 1 s', 'closure ≥ 0.6 s'):
+        row = report['rows'][name]
+        assert row['events'] >= 10
+        assert min(row['precision'], row['recall']) >= 0.9 and row['delay'] < 0.3
+    assert math.isfinite(report['false_alarms']['per_hour_upper'])
+    assert '| glance ≥ 1 s |' in (tmp_path / 'driver.md').read_text()
+    assert DriverOptions().glance_limit == report['rows']['long glance']['definition']
