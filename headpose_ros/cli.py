@@ -254,7 +254,7 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.camera import CameraConfig
     from headpose_ros.nodes.driver import DriverConfig
     from headpose_ros.nodes.overlay import OverlayConfig
-    from headpose_ros.nodes.pose import PoseConfig
+    from headpose_ros.nodes.pose_parameters import PoseConfig
     from headpose_ros.ros.parameters import to_markdown, to_yaml
 
     files: dict[str, dict[str, type[Any]]] = {

