@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,19 @@ from test_pose_node import start
 from headpose_ros.ros import qos
 from headpose_ros.ros.doctor import Report, examine
 from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.shared_memory import abandoned_segments
+
+
+def test_memory_of_killed_processes_is_found(tmp_path: Path) -> None:
+    for name in ('fastdds_00173a9569c30b25', 'fastdds_00b3f390de5c34b3', 'fastdds_port7411'):
+        (tmp_path / name).write_bytes(b'x')
+        (tmp_path / f'{name}_el').touch()
+    (tmp_path / 'fastdds_ffff00001111aaaa').write_bytes(b'without a lock')
+    with (tmp_path / 'fastdds_00b3f390de5c34b3_el').open('rb') as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        found = abandoned_segments(tmp_path)
+    assert [file.name for file in found] == ['fastdds_00173a9569c30b25']
+    assert abandoned_segments(tmp_path / 'nowhere') == []
 
 
 def test_without_a_pose_node_it_says_how_to_start_one(ros: int) -> None:

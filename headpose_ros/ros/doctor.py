@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -20,12 +21,15 @@ from tf2_msgs.msg import TFMessage
 
 from headpose_ros.ros import qos
 from headpose_ros.ros.diagnostics import MARK
+from headpose_ros.ros.shared_memory import abandoned_segments
 
 _FACES = 'headpose_ros/msg/Faces'
 _IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 _OK, _WARN, _ERROR = 'ok', 'warn', 'error'
 _LEVELS = {DiagnosticStatus.OK: _OK, DiagnosticStatus.WARN: _WARN}
 _NAME = 'headpose_doctor'
+#: Bytes of abandoned shared memory that deserve a line.
+_MUCH_MEMORY = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,17 @@ class _Doctor:
             self._examine_node(name, namespace)
         self._examine_diagnostics()
         self._examine_frames(bool(poses))
+        self._examine_memory(abandoned_segments())
         return self.report
+
+    def _examine_memory(self, abandoned: list[Path]) -> None:
+        size = sum(file.stat().st_size for file in abandoned)
+        if size > _MUCH_MEMORY:
+            self.report.say(
+                _WARN,
+                f'{len(abandoned)} segments of killed processes hold {size / 1e9:.1f} GB of shared '
+                'memory: fastdds shm clean, or delete them from /dev/shm',
+            )
 
     def until(self, predicate: Callable[[], bool], timeout: float) -> bool:
         end = time.monotonic() + timeout
