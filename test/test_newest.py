@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
+
+import numpy as np
 
 from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.statistics import NodeStatistics
@@ -40,6 +43,43 @@ def test_a_fast_sender_does_not_starve_a_slow_one():
             slots.put('fast', item)
         slots.put('slow', round_)
         assert slots.take() == {'fast': 49, 'slow': round_}
+
+
+def test_a_slow_taker_gets_items_that_are_fresh():
+    slots: NewestItems[float] = NewestItems()
+    period, work = 0.02, 0.053
+    stop = threading.Event()
+
+    def send() -> None:
+        due = time.monotonic()
+        while not stop.is_set():
+            slots.put('camera', time.monotonic())
+            due += period
+            time.sleep(max(due - time.monotonic(), 0))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    ages = []
+    for _ in range(40):
+        items = slots.take()
+        assert items is not None
+        ages.append(time.monotonic() - items['camera'])
+        time.sleep(work)
+    stop.set()
+    sender.join()
+    # Without waiting for the next one it would be half a period.
+    assert np.median(ages[10:]) < 0.35 * period
+
+
+def test_nobody_waits_for_a_sender_that_stopped():
+    slots: NewestItems[int] = NewestItems()
+    for item in range(10):
+        slots.put('camera', item)
+        time.sleep(0.02)
+    time.sleep(0.05)
+    start = time.monotonic()
+    assert slots.take() == {'camera': 9}
+    assert time.monotonic() - start < 0.01
 
 
 def test_closing_wakes_who_waits_and_tells_what_is_left():
