@@ -27,6 +27,7 @@ COMMANDS = {
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
+    'study-viewing-ray': 'headpose_training.studies.viewing_ray:viewing_ray',
     'study-zero-pitch': 'headpose_training.studies.zero_pitch:zero_pitch',
 }
 _USAGE = """usage: headpose-train COMMAND --help
@@ -49,6 +50,7 @@ studies, each writes a table and a plot:
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss
   study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth
+  study-viewing-ray        from the crop to the camera's frame, and the distance
   study-zero-pitch         "straight ahead" of rendered heads against that of labels"""
 
 

@@ -25,6 +25,7 @@ from headpose_ros.geometry.rotations import (
 from headpose_training.data.reading import read_items
 from headpose_training.errors import TrainingError
 from headpose_training.studies.rendering_worth import rendering_worth
+from headpose_training.studies.viewing_ray import viewing_ray
 from headpose_training.synthesis import dataset
 from headpose_training.synthesis.appearance import light as lighting
 from headpose_training.synthesis.appearance.accessories import OccluderConfig
@@ -436,6 +437,15 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
     assert [run.stat().st_mtime_ns for run in runs] == written
     assert len(runs) == 3
     assert (tmp_path / 'rendering_worth.md').read_text() == table
+
+
+def test_poses_of_exact_crops_are_right_in_the_camera(egg_faces, tmp_path):
+    list(write_shards(egg_faces, tmp_path / 'rendered', 40, 1))
+    viewing_ray(tmp_path / 'rendered', tmp_path)
+    everything = json.loads((tmp_path / 'viewing_ray.json').read_text())['rows'][-1]
+    assert everything['corrected']['value'] < 1
+    assert everything['uncorrected']['value'] > 5 * everything['corrected']['value']
+    assert '| all |' in (tmp_path / 'viewing_ray.md').read_text()
 
 
 def test_a_process_that_renders_can_train_afterwards():

@@ -302,6 +302,24 @@ def _list(folder: Path) -> list[Item]:
     return items
 
 
+def read_labels(folder: Path) -> dict[str, NDArray]:
+    """Return the labels of all faces of a folder: arrays (N, ...) by the names of `Labels`.
+
+    Faces that show too little to be trained on are left out.
+
+    Raises:
+        TrainingError: There are none, or they are damaged.
+    """
+    shards = [_read_labels(shard / _LABELS) for shard in sorted(folder.glob('shard-*'))]
+    if not shards:
+        raise TrainingError(
+            f'{folder} holds no rendered faces: make some with headpose-train render'
+        )
+    rows = {name: np.concatenate([shard[name] for shard in shards]) for name in NAMES}
+    seen = rows['visible'].mean(axis=1) >= LEAST_VISIBLE
+    return {name: values[seen] for name, values in rows.items()}
+
+
 def _read_labels(file: Path) -> dict[str, NDArray]:
     try:
         with np.load(file, allow_pickle=False) as data:
