@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,11 @@ def _interrupted(out: Path, number: signal.Signals) -> int:
     """Start an endless run, end it after some seconds of video; return the frames that play."""
     words = ['video', 'astronaut', str(out), '--duration', '3600', '--device', 'cpu']
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, env=environment) as process:
+    # As a shell script starts what it puts into the background.
+    ignored = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with subprocess.Popen(
+        [*PROGRAM, *words], cwd=ROOT, env=environment, preexec_fn=ignored
+    ) as process:
         table, end = out.with_suffix('.csv'), time.monotonic() + 100
         while not table.is_file() or table.read_text().count('\n') < 100:
             assert process.poll() is None and time.monotonic() < end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -38,6 +37,7 @@ from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.pictures import pixels_of
 from headpose_ros.ros.tf import face_frames
+from headpose_ros.tools.interruption import interruptible
 from headpose_ros.tools.video import progress_bar
 
 _IMAGE_TYPES = {type_name(Image): Image, type_name(CompressedImage): CompressedImage}
@@ -185,8 +185,7 @@ def _write(analyzer: Analyzer, reader: Reader, plan: _Plan, options: BagOptions)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar('messages'))
         task = progress.add_task(options.source.name, total=reader.message_count)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        stack.enter_context(interruptible())
         writer.open()
         try:
             copy = _Copy(writer, reader, plan, summary)

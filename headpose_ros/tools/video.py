@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,6 +28,7 @@ from headpose_ros.perception.sources import IMAGE_EXTENSIONS, FolderSource, Sour
 from headpose_ros.perception.table import FaceTable
 from headpose_ros.perception.video import VideoReader, VideoWriter
 from headpose_ros.perception.virtual_camera import VirtualCameraSource, open_stream
+from headpose_ros.tools.interruption import interruptible
 
 Bgr = NDArray[np.uint8]
 
@@ -93,8 +94,7 @@ def annotate(analyzer: Analyzer, options: VideoOptions) -> VideoSummary:
         progress = stack.enter_context(progress_bar('frames'))
         video = stack.enter_context(VideoWriter(options.out))
         table = stack.enter_context(FaceTable(table_path(options.out), options.landmarks))
-        terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        stack.callback(signal.signal, signal.SIGTERM, terminated)
+        stack.enter_context(interruptible())
         task = progress.add_task(Path(options.source).name, total=frames.total or None)
         try:
             for stamp, image in frames:
@@ -187,7 +187,10 @@ class _Frames:
             yield from self._reader
             return
         assert self._source is not None
-        for index, image in enumerate(self._source):
+        # A photograph moves before the virtual camera for as long as it is wanted.
+        moving = isinstance(self._source, VirtualCameraSource)
+        rounds = itertools.repeat(self._source) if moving else (self._source,)
+        for index, image in enumerate(itertools.chain.from_iterable(rounds)):
             yield time.monotonic() if self._source.is_live else index / self._source.fps, image
 
     def _promised(self) -> int:
