@@ -281,10 +281,13 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
         assumed = rig.answer(metric)
         assert not assumed.faces[0].head_pose.distance_is_measured
         there = 0.85 * distance(assumed)
+        assert rig.until(lambda: rig.depths.get_subscription_count() > 0)
         for bad in (depth_image(there, 256), depth_image(there, encoding='mono16')):
             rig.depth = bad
-            still = rig.answer(metric)
-            assert distance(still) == pytest.approx(distance(assumed), rel=0.01)
+            # On a busy machine one of them may come too late for its image.
+            for _ in range(3):
+                still = rig.answer(metric)
+                assert distance(still) == pytest.approx(distance(assumed), rel=0.01)
         rig.depth = depth_image(there)
         near = rig.answer(measured)
         # A flat depth is the sellion's to a few centimetres.
