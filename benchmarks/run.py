@@ -138,9 +138,9 @@ def page(content: dict[str, Any]) -> str:
         '',
         'Written by `make bench`; the numbers are in [performance.json](performance.json).',
         'Rows are timed in turn, round after round, each in a process of its own. The ratios',
-        'count: they are medians over the rounds, so that a busy machine slows both sides. What',
-        'was tried, and why things are as they are: [performance_notes.md](performance_notes.md). The',
-        'code for GPUs was never run on one, as no GPU was at hand: CPU stand-ins test it.',
+        'count: they are medians over the rounds, so that a busy machine slows both sides.',
+        '[performance_notes.md](performance_notes.md) has what was tried and why things are so.',
+        'The code for GPUs was never run on one, as no GPU was at hand: CPU stand-ins test it.',
         '',
         f'{about["processor"]}, {about["cores"]} cores, load {about["load"]:.1f} at the end '
         '(above 0: the milliseconds are too high).',
