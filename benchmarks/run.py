@@ -1,7 +1,6 @@
 """Measure everything and write docs/performance.md, .json and .png: `make bench`.
 
-With `--data` accuracy stands beside speed. A quarter of an hour on two cores; `--quick` takes a
-third of that, for a look.
+With `--data` accuracy stands beside speed; `--quick` has fewer rounds and shorter runs, for a look.
 """
 
 from __future__ import annotations
