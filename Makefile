@@ -35,8 +35,8 @@ soak: $(VENV)/.tested-with  ## ten minutes at 30 Hz with one to eight faces (MIN
 train-smoke: $(VENV)/.tested-with  ## train every system for a few steps on drawn faces, results in out/smoke
 	cd training && ../$(BIN)/headpose-train smoke --out "$(abspath $(OUT))/smoke"
 
-bench: $(VENV)/.benched-with  ## time everything beside its peers, results in docs/performance.md
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/.benched-with  ## time everything beside its peers, results in docs/performance.md (BENCH_ARGS=--quick)
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 bench-check: $(VENV)/.benched-with  ## compare the ratios to peers with benchmarks/ratios.json
 	$(BIN)/python benchmarks/run.py --check --rounds 15

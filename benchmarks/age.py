@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import rig as rigs
+from pictures import crowd
 from rclpy.time import Time
 
 _RATE = 30.0
@@ -24,7 +25,7 @@ _RATE = 30.0
 
 def measure(rig: rigs.Rig, seconds: float) -> list[float]:
     """Send images and return the ages of the answers, ms."""
-    message = rig.message(rigs.crowd(1))
+    message = rig.message(crowd(1))
     begin, index = time.monotonic(), 0
     while time.monotonic() < begin + seconds:
         message.header = rig.header()

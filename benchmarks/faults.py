@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import rclpy
 import rig as rigs
+from pictures import photograph
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
@@ -47,7 +48,7 @@ class Bench:
         self.random = random.Random(seed)
         self.rig = rigs.Rig(compressed)
         self.folder = folder
-        self.picture: Any = rigs.photograph()
+        self.picture: Any = photograph()
         if compressed:
             self.picture = cv2.imencode('.jpg', self.picture)[1].tobytes()
         self.reference: Any = None

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
@@ -41,23 +39,6 @@ def isolate() -> None:
     os.environ.setdefault('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     prefer_shared_memory()
-
-
-def photograph() -> np.ndarray:
-    """Return NASA's photograph of an astronaut, uint8 (512, 512, 3) BGR."""
-    from skimage import data
-
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
-
-
-def crowd(faces: int) -> np.ndarray:
-    """Return a uint8 (720, 1280, 3) picture with the same face several times, at most eight."""
-    head = cv2.resize(photograph()[10:250, 110:350], (300, 300))
-    picture = np.full((720, 1280, 3), 90, np.uint8)
-    for index in range(faces):
-        y, x = 30 + 345 * (index // 4), 10 + 320 * (index % 4)
-        picture[y : y + 300, x : x + 300] = head
-    return picture
 
 
 def start_node(

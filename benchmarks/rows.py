@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from pictures import crowd, photograph
 
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.models.registry import MODELS
@@ -40,15 +41,9 @@ class Row:
     faces: int = 1
 
 
-def photo() -> np.ndarray:
-    from skimage import data
-
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
-
-
 def video(size: tuple[int, int] = _SIZE) -> Iterator[np.ndarray]:
     """Yield a face that sways, again and again; the frames are made beforehand."""
-    face, width, height = photo(), *size
+    face, width, height = photograph(), *size
     frames = []
     for i in range(_FRAMES):
         phase = 2 * np.pi * i / _FRAMES
@@ -138,17 +133,24 @@ def tracked(backend: str) -> Call:
 
 def mediapipe() -> Call:
     """Return MediaPipe Face Mesh in video mode: its tracker runs the detector when it must."""
-    import mediapipe
-
-    mesh = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=False, max_num_faces=1)
-    frames = video()
+    find, frames = mesh(), video()
 
     def call() -> Any:
-        found = mesh.process(cv2.cvtColor(next(frames), cv2.COLOR_BGR2RGB)).multi_face_landmarks
+        found = find(next(frames))
         assert found
         return found
 
     return call
+
+
+def mesh(static: bool = False) -> Callable[[np.ndarray], Any]:
+    """Return Face Mesh from a BGR image to its list of faces, or nothing."""
+    import mediapipe
+
+    network = mediapipe.solutions.face_mesh.FaceMesh(static_image_mode=static, max_num_faces=1)
+    return lambda image: (
+        network.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks
+    )
 
 
 #: Of a generic head in the manner of dlib's examples, mm: nose, chin, eyes' and mouth's corners.
@@ -157,9 +159,23 @@ _SIX = (30, 8, 36, 45, 48, 54)
 
 def dlib() -> Call:
     """Return dlib's HOG detector, 68 points and solvePnP."""
-    import dlib
-
     from headpose_ros.geometry.face_shape import aligned_mean_face
+
+    find = dlib_points()
+    shape = np.ascontiguousarray(aligned_mean_face()[list(_SIX)])
+    camera = np.array([[640.0, 0, 320], [0, 640, 240], [0, 0, 1]])
+    frames = video()
+
+    def call() -> Any:
+        points = np.ascontiguousarray(find(next(frames))[list(_SIX)])
+        return cv2.solvePnP(shape, points, camera, None, flags=cv2.SOLVEPNP_EPNP)
+
+    return call
+
+
+def dlib_points() -> Callable[[np.ndarray], Any]:
+    """Return dlib's HOG detector and 68 points, from a BGR image to (68, 2) px, or None."""
+    import dlib
 
     package = importlib.util.find_spec('face_recognition_models')
     if package is None or not package.submodule_search_locations:
@@ -167,16 +183,14 @@ def dlib() -> Call:
     folder = Path(package.submodule_search_locations[0]) / 'models'
     points_of = dlib.shape_predictor(str(folder / 'shape_predictor_68_face_landmarks.dat'))
     detect = dlib.get_frontal_face_detector()
-    shape = np.ascontiguousarray(aligned_mean_face()[list(_SIX)])
-    camera = np.array([[640.0, 0, 320], [0, 640, 240], [0, 0, 1]])
-    frames = video()
 
-    def call() -> Any:
-        grey = cv2.cvtColor(next(frames), cv2.COLOR_BGR2GRAY)
-        (box, *_) = detect(grey, 0)
-        found = points_of(grey, box)
-        points = np.array([(found.part(i).x, found.part(i).y) for i in _SIX], np.float64)
-        return cv2.solvePnP(shape, points, camera, None, flags=cv2.SOLVEPNP_EPNP)
+    def call(image: np.ndarray) -> Any:
+        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        boxes = detect(grey, 0)
+        if not len(boxes):
+            return None
+        found = points_of(grey, max(boxes, key=lambda box: box.area()))
+        return np.array([(part.x, part.y) for part in found.parts()], np.float64)
 
     return call
 
@@ -188,15 +202,16 @@ def yunet() -> Call:
     return lambda: detector.detect(next(frames))
 
 
-def _messages(encoding: str) -> Iterator[Any]:
-    """Yield 720p image messages."""
+def image_messages(encoding: str, faces: int = 1) -> Iterator[Any]:
+    """Yield 720p image messages: one face that sways, or several that stay."""
     from array import array
 
     from sensor_msgs.msg import Image
 
     clock = itertools.count(1)
     frames = []
-    for frame in itertools.islice(video((1280, 720)), _FRAMES):
+    pictures = itertools.islice(video((1280, 720)), _FRAMES) if faces == 1 else [crowd(faces)]
+    for frame in pictures:
         code = {'rgb8': cv2.COLOR_BGR2RGB, 'yuv422_yuy2': cv2.COLOR_BGR2YUV_YUYV}.get(encoding)
         pixels = frame if code is None else cv2.cvtColor(frame, code)
         image = Image(width=1280, height=720, encoding=encoding, step=1280 * pixels.shape[2])
@@ -208,24 +223,32 @@ def _messages(encoding: str) -> Iterator[Any]:
         yield image
 
 
-def node(encoding: str) -> Call:
+def node(encoding: str, faces: int = 1, cameras: int = 1) -> Call:
     """Return message to published pose, as the pose node's thread does it."""
     import rclpy
 
-    rclpy.init(args=['--ros-args', '-p', 'device:=cpu'])
+    names = ', '.join(f'camera{i}' for i in range(cameras))
+    rclpy.init(args=['--ros-args', '-p', 'device:=cpu', '-p', f'cameras:=[{names}]'])
     from headpose_ros.nodes.pose import PoseNode
 
-    pose, messages = PoseNode(), _messages(encoding)
-    (camera,) = pose._cameras.values()
-    analyzer = pose._analyzer
-    assert analyzer is not None
+    pose, messages = PoseNode(), image_messages(encoding, faces)
 
     def call() -> None:
-        waiting = pose._prepared(camera, next(messages), None)
-        assert waiting is not None
-        pose._analyse(analyzer, [waiting])
+        analyse(pose, messages)
 
+    for _ in range(3):
+        call()
+    found = pose.summary()['faces']
+    call()
+    assert pose.summary()['faces'] - found == faces * cameras
     return call
+
+
+def analyse(pose: Any, messages: Iterator[Any]) -> None:
+    """Let a pose node do with one message for each camera what its thread does."""
+    waiting = [pose._prepared(camera, next(messages), None) for camera in pose._cameras.values()]
+    assert None not in waiting
+    pose._analyse(pose._analyzer, waiting)
 
 
 def naive() -> Call:
@@ -240,7 +263,7 @@ def naive() -> Call:
     rclpy.init(args=[])
     node = rclpy.create_node('naive')
     publisher = node.create_publisher(PoseStamped, 'head_pose', 10)
-    loaded, detector, messages = load_model('mnn_lite'), YuNetDetector(), _messages('rgb8')
+    loaded, detector, messages = load_model('mnn_lite'), YuNetDetector(), image_messages('rgb8')
 
     def call() -> None:
         message = next(messages)
@@ -254,18 +277,6 @@ def naive() -> Call:
         q = pose.pose.orientation
         q.x, q.y, q.z, q.w = map(float, quaternion_from_matrix(rotation))
         publisher.publish(pose)
-
-    return call
-
-
-def start_up() -> Call:
-    """Return loading to the first pose; each call starts anew."""
-    import headpose_ros
-
-    image = next(video())
-
-    def call() -> Any:
-        return headpose_ros.load('mnn_lite', 'cpu')(image)
 
     return call
 
@@ -320,8 +331,19 @@ ROWS: dict[str, Row] = {
         f'pose node, 720p {encoding}': Row('message to pose', lambda e=encoding: node(e))
         for encoding in ('bgr8', 'rgb8', 'yuv422_yuy2')
     },
+    **{
+        f'pose node, 720p bgr8, {faces} faces': Row(
+            'message to pose', lambda n=faces: node('bgr8', n), faces=faces
+        )
+        for faces in (2, 4, 8)
+    },
+    **{
+        f'pose node, 720p bgr8, {cameras} cameras': Row(
+            'message to pose', lambda n=cameras: node('bgr8', 1, n), faces=cameras
+        )
+        for cameras in (2, 4)
+    },
     'naive node, 720p rgb8': Row('message to pose', naive),
-    'load and first pose': Row('start-up', start_up),
 }
 
 

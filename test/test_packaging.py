@@ -46,6 +46,7 @@ NOT_IN_PACKAGE_XML = {
     'av',
     'hri_msgs',
     'mcap',
+    'onnx',
     'onnxruntime',
     'openvino',
     'rosbags',

@@ -26,6 +26,7 @@ from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.infer import FaceNetwork
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import TrackingOptions
+from headpose_ros.perception.yunet import OnnxYuNet, OpenCvYuNet
 
 ROOT = Path(__file__).parents[1]
 CAMERA = CameraModel(np.array([[512.0, 0, 255.5], [0, 512, 255.5], [0, 0, 1]]), np.zeros(0))
@@ -79,11 +80,47 @@ def test_detector_looks_at_turned_copies_when_it_finds_nothing(photo):
 
     turned = np.ascontiguousarray(np.rot90(photo, 1))
     blind = Blind(score_threshold=0.8)
-    blind._net.setScoreThreshold(0.93)  # the photograph passes upright, its turned copies do not
+    blind.require(0.93)  # the photograph passes upright, its turned copies do not
     (found,) = blind.detect(turned)
     x, y, w, h = found.box
     assert (x + w / 2, y + h / 2) == pytest.approx((125, 287), abs=25)
     assert np.degrees(found.window.angle) == pytest.approx(-90, abs=10)
+
+
+def test_both_runtimes_of_the_detector_find_the_same_faces(photo):
+    pytest.importorskip('onnxruntime', reason='the package onnxruntime is one of the runtimes')
+    crowd = cv2.hconcat([photo, cv2.resize(photo[:400, 50:450], (384, 512))])
+    path = find_yunet()
+    for image, count in ((photo, 1), (crowd, 2), (photo[300:, 300:], 0), (photo[:5, :7], 0)):
+        found = []
+        for kind in (OpenCvYuNet, OnnxYuNet):
+            rows = kind(path, 0.9).rows(np.ascontiguousarray(image))
+            assert rows.shape == (count, 15)
+            found.append(rows[rows[:, 0].argsort()])
+        assert np.allclose(*found, atol=0.01)
+
+
+def test_the_detector_works_without_onnx_runtime_and_says_so(photo, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    with caplog.at_level('INFO', logger='headpose_ros'):
+        assert len(YuNetDetector().detect(photo)) == 1
+    assert 'by OpenCV' in caplog.text
+    assert 'onnxruntime' in caplog.text
+
+
+def test_an_estimate_that_is_no_number_loses_the_face_for_that_frame(analyze, photo, monkeypatch):
+    (before,) = settled(analyze, photo)
+    run = analyze.network.backends.run
+
+    def broken(crops):
+        return {name: np.full_like(values, np.nan) for name, values in run(crops).items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(analyze.network.backends, 'run', broken)
+        assert analyze.track(photo, 0.1) == []
+    (after,) = analyze.track(photo, 0.2)
+    assert after.id == before.id
+    assert np.isfinite(after.landmarks).all()
 
 
 def test_missing_detector_says_how_to_get_it(monkeypatch):

@@ -6,6 +6,7 @@ training. Pixel centres are at integers: the crop's own pixels run from 0 to `si
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,7 +67,15 @@ class CropWindow:
 
     def to_image(self, size: int) -> NDArray[np.float64]:
         """Return the (2, 3) affine map from px of the crop to image px."""
-        return invert_affine(self.to_crop(size))
+        scale = self.side / size
+        linear = scale * _turn(self.angle)
+        center = np.array([self.center_x, self.center_y])
+        return np.column_stack([linear, center - linear.sum(axis=1) * (size - 1) / 2])
+
+    @property
+    def reach(self) -> float:
+        """Return the px from the centre to the farthest corner, along x or y alike."""
+        return self.side / 2 * (abs(math.cos(self.angle)) + abs(math.sin(self.angle)))
 
 
 def apply_affine(matrix: ArrayLike, points: ArrayLike) -> NDArray[np.float64]:
@@ -83,7 +92,7 @@ def invert_affine(matrix: ArrayLike) -> NDArray[np.float64]:
 
 
 def _turn(angle: float) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle), np.sin(angle)
+    cos, sin = math.cos(angle), math.sin(angle)
     return np.array([[cos, -sin], [sin, cos]])
 
 

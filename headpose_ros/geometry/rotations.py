@@ -83,7 +83,8 @@ def mirrored(aligned: ArrayLike) -> Matrix:
 
 def in_plane(angle: float) -> Matrix:
     """Return Rz(angle): a clockwise turn in the image by `angle` radians."""
-    return Rotation.from_euler('z', angle).as_matrix()
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def toward(sight: ArrayLike) -> Matrix:

@@ -131,7 +131,9 @@ def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tenso
     of any size.
     """
     maps = log_maps.exp()
-    return (maps * near(points, maps, radius)).sum(dim=(2, 3))
+    x, y = (cells.to(maps.dtype) for cells in _cells_near(points, maps, radius))
+    # Sums over masked rows and columns as products: no mask as large as the maps.
+    return (y[:, :, None, :] @ maps @ x[:, :, :, None])[:, :, 0, 0]
 
 
 def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:
@@ -145,7 +147,13 @@ def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:
     Returns:
         (B, N, h, w) bool.
     """
+    x, y = _cells_near(points, maps, radius)
+    return y[:, :, :, None] & x[:, :, None, :]
+
+
+def _cells_near(points: Tensor, maps: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+    """Return the columns (B, N, w) and rows (B, N, h) of maps near points, bool."""
     height, width = maps.shape[2:]
     x = (points[:, :, :1] - cell_centers(width, maps)).abs() <= radius
     y = (points[:, :, 1:] - cell_centers(height, maps)).abs() <= radius
-    return y[:, :, :, None] & x[:, :, None, :]
+    return x, y

@@ -387,7 +387,9 @@ def _sureness(estimate: Estimate) -> float:
 
 
 def _lost(estimate: Estimate) -> bool:
-    return len(estimate.landmark_confidence) > 0 and _sureness(estimate) < _LOST_CONFIDENCE
+    # Neither is one that is not a number sure.
+    sure = _sureness(estimate) >= _LOST_CONFIDENCE if len(estimate.landmark_confidence) else True
+    return not sure
 
 
 def _moved(track: Track, estimate: Estimate) -> Track:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +45,13 @@ def _surroundings(
 
     The blur then costs what the face is worth, not what the frame is worth.
     """
-    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
-    reach = apply_affine(window.to_image(size), corners)
-    margin = _MARGIN_PX + window.side / size
-    limit = np.array(image.shape[1::-1])
-    low = np.clip(np.floor(reach.min(axis=0) - margin), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(reach.max(axis=0) + margin), low + 1, limit).astype(int)
-    return image[low[1] : high[1], low[0] : high[0]], low
+    reach = window.reach + _MARGIN_PX + 2 * window.side / size
+    left, right = _span(window.center_x, reach, image.shape[1])
+    top, bottom = _span(window.center_y, reach, image.shape[0])
+    return image[top:bottom, left:right], np.array([left, top])
+
+
+def _span(center: float, reach: float, limit: int) -> tuple[int, int]:
+    """Return the first px within reach and the one after the last: at least one, in the image."""
+    first = min(max(math.floor(center - reach), 0), limit - 1)
+    return first, min(max(math.ceil(center + reach), first + 1), limit)

@@ -1,4 +1,4 @@
-"""Face detection: a small base class, and YuNet through OpenCV."""
+"""Face detection: a small base class, and YuNet."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import importlib.util
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
+from headpose_ros.perception.yunet import DetectorError, load_yunet
 
 YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
 
@@ -22,10 +21,6 @@ YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
 _YUNET_DOWN = 0.117
 _YUNET_SIDE = 0.814
 _SMALLEST_FACE = 4.0  # px of the image that YuNet sees
-
-
-class DetectorError(HeadposeError):
-    """The detector cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Detector(ABC):
 
 
 class YuNetDetector(Detector):
-    """YuNet (Wu et al., Machine Intelligence Research 2023) by `cv2.FaceDetectorYN`.
+    """YuNet, see `perception.yunet`.
 
     Its recall drops beyond about 45° of roll, so an image in which nothing is found is looked at
     again, turned by a quarter, a half and three quarters.
@@ -78,16 +73,7 @@ class YuNetDetector(Detector):
         max_side: int = 480,
         try_rotations: bool = True,
     ) -> None:
-        path = find_yunet(model)
-        try:
-            self._net = cv2.FaceDetectorYN.create(
-                str(path), '', (max_side, max_side), score_threshold, 0.3, 100
-            )
-        except (cv2.error, AttributeError) as error:
-            raise DetectorError(
-                f'OpenCV {cv2.__version__} cannot load the face detector {path}; expected YuNet '
-                f'2023mar ({YUNET_FILE}) and OpenCV 4.8 or newer, below 5'
-            ) from error
+        self._net = load_yunet(find_yunet(model), score_threshold)
         self.max_side = max_side
         self.try_rotations = try_rotations
 
@@ -107,12 +93,10 @@ class YuNetDetector(Detector):
 
     def require(self, confidence: float) -> None:
         """Set the least confidence, 0..1, of faces from the next image on."""
-        self._net.setScoreThreshold(confidence)
+        self._net.threshold = confidence
 
     def _rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        self._net.setInputSize(image.shape[1::-1])
-        _, rows = self._net.detect(image)
-        return np.zeros((0, 15)) if rows is None else _plausible(rows, image.shape)
+        return _plausible(self._net.rows(image), image.shape)
 
 
 def _shrunk(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -147,12 +131,12 @@ def find_yunet(model: str = '') -> Path:
     )
 
 
-def _plausible(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _plausible(rows: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the (N, 15) rows whose boxes a face in an image of this shape can have.
 
     On images a few pixels wide YuNet gives boxes of no size at astronomical places.
     """
-    rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1)]
     center, sides = rows[:, :2] + rows[:, 2:4] / 2, rows[:, 2:4]
     limit = np.array(shape[1::-1])
     inside = ((center >= 0) & (center <= limit)).all(axis=1)

@@ -43,11 +43,13 @@ def pose_in_camera(
         `perception.sizes` moves it for heads of another size.
         Where the lens model does not reach the crop's centre, `facing` and no position.
     """
-    view = camera.sights(crop_center)[0]
+    points = landmarks[_RIGID] if len(landmarks) else landmarks
+    sights = camera.sights(np.vstack([np.reshape(crop_center, (1, 2)), points]))
+    view = sights[0]
     if not np.isfinite(view).all():
         return Pose(facing, None)
     unplaced = Pose(toward(view) @ facing, None)
-    locator = _locator(camera.sights(landmarks[_RIGID])) if len(landmarks) else None
+    locator = _locator(sights[1:]) if len(points) else None
     if locator is None:
         return unplaced
     center, rotation, sight = mean_face().mean(axis=0), unplaced.rotation, view

@@ -275,6 +275,8 @@ class Tracks:
 
         A face belongs to the track that expected it there; then to the older one.
         """
+        if len(seen) < 2:
+            return list(seen)
         ranked = sorted(seen, key=lambda t: (not self._is_confirmed(t), self._surprise(t)))
         overlap = iou([t.box for t in ranked], [t.box for t in ranked])
         kept: list[int] = []

@@ -1,0 +1,181 @@
+"""YuNet (Wu et al., Machine Intelligence Research 2023): an image in, rows of faces out.
+
+By ONNX Runtime, which takes half as long as OpenCV's own network code, or by
+`cv2.FaceDetectorYN` where ONNX Runtime is missing. Both give the same faces (a test looks).
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from headpose_ros.errors import HeadposeError
+
+#: Of the grids. Sides of the image that the network takes are multiples of the coarsest.
+_STRIDES = (8, 16, 32)
+_OVERLAP, _MOST = 0.3, 100
+_log = logging.getLogger(__name__)
+
+
+class DetectorError(HeadposeError):
+    """The detector cannot be made."""
+
+
+class YuNet(ABC):
+    """The network with its decoding.
+
+    Attributes:
+        threshold: Least score, 0..1; may be changed at any time.
+    """
+
+    threshold: float
+
+    @abstractmethod
+    def rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Find faces.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+
+        Returns:
+            (N, 15): box x, y, w, h px; right eye, left eye, nose, right and left corner of the
+            mouth, x and y px; score.
+        """
+
+
+def load_yunet(path: Path, threshold: float) -> YuNet:
+    """Load YuNet's ONNX file the fastest way that works here.
+
+    Raises:
+        DetectorError: OpenCV cannot read it either.
+    """
+    try:
+        return OnnxYuNet(path, threshold)
+    except Exception as error:  # a missing package, or one of the runtime's errors
+        _log.info('YuNet runs by OpenCV, which takes twice as long as ONNX Runtime: %s', error)
+        return OpenCvYuNet(path, threshold)
+
+
+class OpenCvYuNet(YuNet):
+    """YuNet by OpenCV.
+
+    Args:
+        path: The ONNX file.
+        threshold: Least score, 0..1.
+
+    Raises:
+        DetectorError: OpenCV cannot read it.
+    """
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        self.threshold = threshold
+        try:
+            self._net = cv2.FaceDetectorYN.create(
+                str(path), '', (32, 32), threshold, _OVERLAP, _MOST
+            )
+        except (cv2.error, AttributeError) as error:
+            raise DetectorError(
+                f'OpenCV {cv2.__version__} cannot load the face detector {path}; expected YuNet '
+                f'2023mar (face_detection_yunet_2023mar.onnx) and OpenCV 4.8 or newer, below 5'
+            ) from error
+
+    def rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Find faces, see `YuNet.rows`."""
+        self._net.setInputSize(image.shape[1::-1])
+        self._net.setScoreThreshold(self.threshold)
+        _, rows = self._net.detect(image)
+        return np.zeros((0, 15)) if rows is None else rows.astype(np.float64)
+
+
+class OnnxYuNet(YuNet):
+    """YuNet by ONNX Runtime, on as many threads as the networks.
+
+    Args:
+        path: The ONNX file.
+        threshold: Least score, 0..1.
+
+    Raises:
+        ImportError: onnx or onnxruntime is missing.
+    """
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        import onnxruntime
+
+        self.threshold = threshold
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+        self._session = onnxruntime.InferenceSession(
+            _of_any_size(path), options, providers=['CPUExecutionProvider']
+        )
+        self._input = self._session.get_inputs()[0].name
+        self._outputs = [
+            f'{kind}_{stride}' for kind in ('cls', 'obj', 'bbox', 'kps') for stride in _STRIDES
+        ]
+
+    def rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Find faces, see `YuNet.rows`."""
+        height, width = (-(-side // _STRIDES[-1]) * _STRIDES[-1] for side in image.shape[:2])
+        pixels = np.zeros((1, 3, height, width), np.float32)
+        pixels[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)
+        found = self._session.run(self._outputs, {self._input: pixels})
+        classes, objects, boxes, points = (
+            np.concatenate([part[0] for part in found[i : i + 3]]) for i in range(0, 12, 3)
+        )
+        scores = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))[:, 0]
+        sure = np.flatnonzero(scores >= self.threshold)
+        cells = _cells(height, width)[sure]
+        rows = _decoded(boxes[sure], points[sure], scores[sure], cells)
+        return rows[_apart(rows, self.threshold)]
+
+
+def _of_any_size(path: Path) -> bytes:
+    """Return the ONNX file without the size of image that it was exported for."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for value in (*model.graph.input, *model.graph.output):
+        for index, side in enumerate(value.type.tensor_type.shape.dim):
+            if index:
+                side.ClearField('value')
+    (image,) = model.graph.input
+    image.type.tensor_type.shape.dim[1].dim_value = 3
+    del model.graph.value_info[:]
+    return model.SerializeToString()
+
+
+def _cells(height: int, width: int) -> NDArray[np.float64]:
+    """Return (M, 3): column and row of every cell of the three grids, and its stride."""
+    grids = []
+    for stride in _STRIDES:
+        rows, columns = np.mgrid[: height // stride, : width // stride]
+        strides = np.full(rows.size, stride)
+        grids.append(np.stack([columns.ravel(), rows.ravel(), strides], axis=1))
+    return np.concatenate(grids).astype(np.float64)
+
+
+def _decoded(
+    boxes: NDArray[Any], points: NDArray[Any], scores: NDArray[Any], cells: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (N, 15) rows: places are offsets from the cell, sides logarithms, all in strides."""
+    place, stride = cells[:, :2], cells[:, 2:]
+    center, sides = (place + boxes[:, :2]) * stride, np.exp(boxes[:, 2:]) * stride
+    five = (np.tile(place, 5) + points) * stride
+    return np.column_stack([center - sides / 2, sides, five, scores])
+
+
+def _apart(rows: NDArray[np.float64], threshold: float) -> list[int]:
+    """Return the rows, best first, without those whose boxes overlap a better one."""
+    if not len(rows):
+        return []
+    boxes, scores = rows[:, :4].tolist(), rows[:, 14].tolist()
+    kept = cv2.dnn.NMSBoxes(boxes, scores, threshold, _OVERLAP, top_k=_MOST)
+    return [int(index) for index in kept]
