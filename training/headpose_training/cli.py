@@ -20,6 +20,7 @@ COMMANDS = {
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
     'judge-driver': 'headpose_training.driving.command:judge_driver',
+    'judge-driver-rendered': 'headpose_training.driving.command:judge_rendered',
     'mean-face': 'headpose_training.data.mean_face:write_mean_face',
     'render': 'headpose_training.synthesis.command:render',
     'smoke': 'headpose_training.smoke:smoke',
@@ -41,6 +42,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   export            checkpoint to weights and card: headpose-train export --checkpoint C --out W
   import-hopenet    weights published with the Hopenet paper to ours
   judge-driver      the driver monitor against simulated drives with truth
+  judge-driver-rendered  detector, network and driver monitor against rendered drives
   mean-face         make the mean face of the package anew
   render            labelled faces:       headpose-train render --count 10000 --out D
   smoke             train every system for a few steps on drawn faces

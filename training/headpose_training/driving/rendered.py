@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from headpose_ros.driver.monitor import Report
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import Zones
 from headpose_ros.geometry.camera import CameraModel
@@ -117,9 +118,7 @@ class FilmMaker:
     def __init__(self) -> None:
         self._heads: Sequence[HeadSource] = load_heads()
         self._renderers: dict[int, Renderer] = {}
-        self._cabin = lru_cache(maxsize=4)(
-            lambda seed, config: Cabin(seed, config, self._heads)
-        )
+        self._cabin = lru_cache(maxsize=4)(lambda seed, config: Cabin(seed, config, self._heads))
 
     def picture(self, film: Film, number: int) -> Image:
         """Return uint8 (H, W, 3) BGR."""
@@ -170,7 +169,9 @@ def _hands(script: Script, i: int) -> float:
     """Return how far the hands are before the face: there while the script hides it."""
     reach = round(_HANDS * GRID)
     first = max(i - reach, 0)
-    near = np.flatnonzero(~script.seen[first : i + reach + 1] & (script.gone[first : i + reach + 1] == 0))
+    near = np.flatnonzero(
+        ~script.seen[first : i + reach + 1] & (script.gone[first : i + reach + 1] == 0)
+    )
     if not len(near):
         return 0.0
     share = 1.0 - np.abs(near + first - i).min() / (reach + 1)
@@ -233,9 +234,27 @@ def render_jpegs(film: Film, workers: int) -> Iterator[bytes]:
             yield from jpegs
 
 
+#: Signals that are compared with the truth.
+SIGNALS = ('azimuth', 'elevation', 'eye_openness', 'mouth_openness')
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One rendered drive, judged.
+
+    Attributes:
+        outcome: Its events.
+        signals: (N, 4, 2) true and measured values of `SIGNALS`, degrees and shares; NaN for not
+            known, and true ones only where nothing hides the face.
+    """
+
+    outcome: Outcome
+    signals: Array
+
+
 def judge_films(
     seed: int, sequences: int, seconds: float, rate: float, weights: str, zones: Zones, workers: int
-) -> Iterator[Outcome]:
+) -> Iterator[Judged]:
     """Yield how the monitor did on rendered drives, through detector, network and tracker.
 
     Args:
@@ -261,7 +280,9 @@ def judge_films(
         yield from pool.map(_judge_film, tasks)
 
 
-def analysed(film: Film, maker: FilmMaker, analyzer: Analyzer) -> Iterator[tuple[float, list[Face]]]:
+def analysed(
+    film: Film, maker: FilmMaker, analyzer: Analyzer
+) -> Iterator[tuple[float, list[Face]]]:
     """Yield stamps and the faces that are found in each picture of a film."""
     for number, stamp in enumerate(film.stamps.tolist()):
         picture = _decoded(_jpeg(maker.picture(film, number)))
@@ -289,7 +310,7 @@ def _start_judge(weights: str) -> None:
     _MAKER[:], _ANALYZER[:] = [FilmMaker()], [headpose_ros.load(weights, 'cpu')]
 
 
-def _judge_film(task: tuple[int, int, float, float, Zones]) -> Outcome:
+def _judge_film(task: tuple[int, int, float, float, Zones]) -> Judged:
     seed, index, seconds, rate, zones = task
     name, film = rendered_film(seed, index, seconds, rate)
     maker = _MAKER[0]
@@ -298,7 +319,22 @@ def _judge_film(task: tuple[int, int, float, float, Zones]) -> Outcome:
     _ANALYZER[0].reset()
     frames = analysed(film, maker, _ANALYZER[0])
     drive = Drive(name, film.size, truth, frames, attentive=name == 'attentive')
-    return watch(drive, zones, DriverOptions())
+    signals: list[Array] = []
+    outcome = watch(
+        drive, zones, DriverOptions(), lambda report: signals.append(compared(film.script, report))
+    )
+    return Judged(outcome, np.array(signals))
+
+
+def compared(script: Script, report: Report) -> Array:
+    """Return (4, 2) true and measured values of `SIGNALS` at the stamp of a report."""
+    i = min(round(report.stamp * GRID), len(script.time) - 1)
+    true = np.array([*script.angles[i, :2], script.lids[i], script.mouth[i]])
+    if not script.seen[i]:
+        true[:] = np.nan
+    measured = np.array([report.signals[name].value for name in SIGNALS])
+    measured[:2] = np.degrees(measured[:2])
+    return np.stack([true, measured], axis=1)
 
 
 def _alone() -> None:

@@ -1,4 +1,4 @@
-"""What a driver does, written down on a fine grid of time: the truth of simulated and rendered drives.
+"""What a driver does, on a fine grid of time: the truth of simulated and rendered drives.
 
 A script says where head and eyes point, how far lids and mouth are open and when something covers
 the face. `simulated` measures it as a network would, `rendered` makes pictures of it.
@@ -43,6 +43,8 @@ _PERSON = 1.5
 _LEAVING = 1.4
 #: A detector loses faces turned farther from the camera, degrees.
 PROFILE = 78.0
+
+
 @dataclass
 class Script:
     """What a driver does, on a grid of time.

@@ -193,5 +193,3 @@ def _stamps(rng: Generator, seconds: float, conditions: Conditions) -> Array:
     for start in np.flatnonzero(rng.random(len(stamps)) < 0.002):
         kept[start : start + 4] = False
     return stamps[kept].clip(0.0, seconds)
-
-

@@ -6,13 +6,13 @@ network are judged by the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from headpose_ros.driver.episodes import LOST, STARTED, Event
-from headpose_ros.driver.monitor import DriverMonitor
+from headpose_ros.driver.monitor import DriverMonitor, Report
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import Zones
 from headpose_ros.perception.faces import Face
@@ -137,14 +137,28 @@ class Row:
     zone: bool = False
 
 
-def watch(drive: Drive, zones: Zones, options: DriverOptions) -> Outcome:
-    """Run the monitor over a drive."""
+def watch(
+    drive: Drive,
+    zones: Zones,
+    options: DriverOptions,
+    note: Callable[[Report], None] | None = None,
+) -> Outcome:
+    """Run the monitor over a drive.
+
+    Args:
+        drive: What it sees, and what is true.
+        zones: What there is to look at.
+        options: Its thresholds.
+        note: Called with every report.
+    """
     monitor, events = DriverMonitor(zones, options), list[Event]()
     states, eyes = dict[str, float](), dict[str, float]()
     first = last = None
     for stamp, faces in drive.frames:
         report = monitor.update(stamp, faces, drive.size)
         events += report.events
+        if note is not None:
+            note(report)
         passed = 0.0 if last is None else stamp - last
         states[report.state] = states.get(report.state, 0.0) + passed
         eyes[report.eyes] = eyes.get(report.eyes, 0.0) + passed

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from headpose_training.synthesis.appearance.accessories import (
     Anatomy,
+    Lenses,
     OccluderConfig,
     Worn,
     glasses,
     raised_hands,
 )
 from headpose_training.synthesis.appearance.light import Light, LightConfig
+from headpose_training.synthesis.appearance.shapes import Solid
 from headpose_training.synthesis.camera import Camera, CameraConfig
 from headpose_training.synthesis.heads.expressions import Expression
 from headpose_training.synthesis.heads.mesh import HeadSource
@@ -126,7 +128,7 @@ class Cabin:
         return float(self._jaw[1].max())
 
     @property
-    def K(self) -> Array:
+    def intrinsics(self) -> Array:
         """(3, 3) intrinsics of the square picture, px."""
         size = self.config.size
         focal = size / 2 / np.tan(np.radians(self.config.fov_deg) / 2)
@@ -158,7 +160,7 @@ class Cabin:
         aside = gone * _GONE * np.array([1.0, 0.25, 0.0])
         still = self._place - self.neutral @ (self._pivot - _PIVOT)
         pivot = still + self.neutral @ self._pivot + aside
-        return Camera(self.K, self.config.size, turned, pivot - turned @ self._pivot)
+        return Camera(self.intrinsics, self.config.size, turned, pivot - turned @ self._pivot)
 
     def _expression(self, act: Act) -> Expression:
         blink = float(np.interp(act.lids, *self._lids))
@@ -211,7 +213,7 @@ def _jaw_curve(setting: Setting) -> tuple[Array, Array]:
     return _STEPS, np.array([float(mesh.mouth_openness) for mesh in meshes])
 
 
-def _glasses(seed: int, body: Anatomy, eyewear: str):  # noqa: ANN202
+def _glasses(seed: int, body: Anatomy, eyewear: str) -> tuple[list[Solid], Lenses]:
     """Return glasses whose lenses are as dark as they should be."""
     while True:
         frame, lenses = glasses(np.random.default_rng(seed), body)
