@@ -16,6 +16,7 @@ COMMANDS = {
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
     'convert-ict': 'headpose_training.synthesis.heads.ict_convert:convert_ict',
+    'demo-driver': 'headpose_training.driving.demo:demo_driver',
     'evaluate': 'headpose_training.metrics.evaluate:evaluate',
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
@@ -39,6 +40,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   evaluate          judge weights:        headpose-train evaluate --weights W --data D --out O
   compare           one table of many reports
   convert-ict       the public ICT-FaceKit repository to one npz of heads
+  demo-driver       a rendered drive through the nodes over ROS topics, with truth beside it
   export            checkpoint to weights and card: headpose-train export --checkpoint C --out W
   import-hopenet    weights published with the Hopenet paper to ours
   judge-driver      the driver monitor against simulated drives with truth

@@ -289,35 +289,46 @@ def analysed(
         yield stamp, analyzer.track(picture, stamp, film.camera)
 
 
-_MAKER: list[FilmMaker] = []
+#: What a worker process works with.
 _FILM: list[Film] = []
-_ANALYZER: list[Analyzer] = []
+_WEIGHTS: list[str] = []
 
 
 def _start_film(film: Film) -> None:
     _alone()
-    _MAKER[:], _FILM[:] = [FilmMaker()], [film]
+    _FILM[:] = [film]
 
 
 def _film_chunk(numbers: range) -> list[bytes]:
-    return [_jpeg(_MAKER[0].picture(_FILM[0], number)) for number in numbers]
+    return [_jpeg(_maker().picture(_FILM[0], number)) for number in numbers]
 
 
 def _start_judge(weights: str) -> None:
+    _alone()
+    _WEIGHTS[:] = [weights]
+
+
+# Not as the process starts: what fails there breaks the pool, and nobody learns why.
+@lru_cache(maxsize=1)
+def _maker() -> FilmMaker:
+    return FilmMaker()
+
+
+@lru_cache(maxsize=1)
+def _analyzer(weights: str) -> Analyzer:
     import headpose_ros
 
-    _alone()
-    _MAKER[:], _ANALYZER[:] = [FilmMaker()], [headpose_ros.load(weights, 'cpu')]
+    return headpose_ros.load(weights, 'cpu')
 
 
 def _judge_film(task: tuple[int, int, float, float, Zones]) -> Judged:
     seed, index, seconds, rate, zones = task
     name, film = rendered_film(seed, index, seconds, rate)
-    maker = _MAKER[0]
+    maker, analyzer = _maker(), _analyzer(_WEIGHTS[0])
     truth = film_truth(film, maker.neutral(film.seed, film.takes[0][1]))
     # Another video: nobody is known any more.
-    _ANALYZER[0].reset()
-    frames = analysed(film, maker, _ANALYZER[0])
+    analyzer.reset()
+    frames = analysed(film, maker, analyzer)
     drive = Drive(name, film.size, truth, frames, attentive=name == 'attentive')
     signals: list[Array] = []
     outcome = watch(
