@@ -98,19 +98,6 @@ def read_drive(recording: Path, namespace: str = '') -> Drive:
     return drive_of(told, [message for message in read if isinstance(message, DriverEvent)])
 
 
-def has_driver(recording: Path) -> bool:
-    """Whether a bag has states of a driver.
-
-    Raises:
-        RecordingError: The bag cannot be read.
-    """
-    try:
-        with Reader(recording) as reader:
-            return any(c.msgtype == type_name(DriverState) for c in reader.connections)
-    except (ReaderError, OSError) as error:
-        raise RecordingError(f'cannot read {recording}: {error}') from error
-
-
 def drive_of(states: list[Any], events: list[Any]) -> Drive:
     """Return what messages tell.
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.monitor import EYES, STATES
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.ros.driver_markers import STATE_COLORS
 from headpose_ros.tools.drive import Span
-from headpose_ros.tools.plot_drive import STATE_COLORS
 
 Bgr = NDArray[np.uint8]
 
@@ -119,9 +119,9 @@ class DriverPanel:
             ('yawns, nods', f'{_number(state.yawns)}, {_number(state.nods)}'),
         )
         for row, (label, value) in enumerate(facts):
-            x, y = left + (row % 2) * 178, 98 + (row // 2) * 40
+            x, y = left + (row % 2) * 210, 98 + (row // 2) * 40
             _write(draw, (x, y), label, 12, _FAINT, 'lt')
-            _write(draw, (x, y + 14), value, 17, _TEXT, 'lt', True)
+            _write(draw, (x, y + 14), value, 16, _TEXT, 'lt', True)
         for row, timer in enumerate(self._timers):
             self._draw_timer(draw, timer, getattr(state, timer.signal), left, 186 + 38 * row, right)
 

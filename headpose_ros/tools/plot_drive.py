@@ -13,20 +13,11 @@ from numpy.typing import NDArray
 
 from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.ros.driver_markers import STATE_COLORS
 from headpose_ros.tools.drive import Drive, RecordingError, Span
 
 Array = NDArray[np.float64]
 
-#: How states look, here and in videos.
-STATE_COLORS = {
-    'unknown': '#8a8f98',
-    'attentive': '#3fae5a',
-    'distracted': '#e0a100',
-    'drowsy': '#c77dff',
-    'microsleep': '#ff6b3d',
-    'asleep': '#e04848',
-    'no_driver': '#4a4f58',
-}
 TOLD, TRUE = '#2563c9', '#2b2b2b'
 _WIDTH, _PANEL, _LANE = 12.0, 1.45, 0.3  # inches
 
@@ -156,20 +147,10 @@ def _draw_lanes(axes: Axes, lanes: list[str], drive: Drive, truth: Truth | None)
     if truth is not None:
         axes.plot([], [], 's', color=TRUE, label='true')
     axes.plot([], [], 's', markerfacecolor='white', color=TOLD, label='told, then out of sight')
-    axes.legend(loc='upper left', ncols=3, fontsize='small')
+    axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, fontsize='small', frameon=False)
 
 
 def _draw_event(axes: Axes, event: Span, place: float, color: str) -> None:
     length = max(event.end - event.onset, 0.25)
     fill = 'white' if event.lost else color
     axes.broken_barh([(event.onset, length)], (place, 0.34), facecolor=fill, edgecolor=color)
-    if event.zone and event.kind == 'glance':
-        axes.text(
-            event.onset,
-            place + 0.17,
-            f' {event.zone.replace("_", " ")}',
-            fontsize=6.5,
-            va='center',
-            color='white' if not event.lost else color,
-            clip_on=True,
-        )

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ _NAME = 'driver'
 _IMAGES, _FACES, _STATES = '/camera/image_raw/compressed', '/faces', '/driver_state'
 _DISCOVERY = 20.0  # s until all nodes must have found each other
 _WAITING = 64  # images that wait for their faces as the video is drawn
+#: Changes when the same script is drawn differently: then kept films are old.
+_FILM_VERSION = 1
 _STRIP = 8  # pictures of the drive in the sheet
 
 
@@ -57,7 +59,7 @@ def demo_driver(
     out: Path,
     weights: str = 'mnn_lite',
     device: str = 'auto',
-    rate: float = 20.0,
+    rate: float = 15.0,
     zones: Path | None = None,
     workers: int = 0,
 ) -> None:
@@ -82,14 +84,14 @@ def demo_driver(
     out.mkdir(parents=True, exist_ok=True)
     film, options = story(rate), DriverOptions()
     known = read_zones(zones or share_file('config/zones.yaml'))
-    clip, neutral = rendered(film, out, workers or os.cpu_count() or 1)
+    clip, person = rendered(film, out, workers or os.cpu_count() or 1)
     played = _play(film, clip, out / f'{_NAME}.mcap', weights, device, zones)
     drive = read_drive(out / f'{_NAME}.mcap')
     # The first state comes some pictures after the film's beginning.
     drive = shifted(drive, drive.start - played['start'])
-    truth = story_truth(film, neutral, known, options)
+    truth = story_truth(film, person.neutral, known, options)
     comparisons = compare(truth, drive, options)
-    _write_pictures(film, out, drive, truth, options)
+    _write_pictures(film, out, drive, truth, options, person.widest)
     content = {
         'weights': weights,
         **played['summary'],
@@ -110,30 +112,64 @@ def demo_driver(
     )
 
 
-def rendered(film: Film, out: Path, workers: int) -> tuple[Path, NDArray[np.float64]]:
-    """Return the film as a video file, and the driver's neutral pose; rendered if not there yet."""
-    key = hashlib.sha256(pickle.dumps((film, 1))).hexdigest()[:12]
+@dataclass(frozen=True)
+class Person:
+    """What the truth needs to know of a rendered driver.
+
+    Attributes:
+        neutral: (3, 3) R_optical_face of looking at the road.
+        widest: Opening that the mouth does not exceed.
+    """
+
+    neutral: NDArray[np.float64]
+    widest: float
+
+
+def rendered(film: Film, out: Path, workers: int) -> tuple[Path, Person]:
+    """Return the film as a video file, and its driver; rendered if it is not there yet.
+
+    Args:
+        film: The film.
+        out: Folder in which it is kept.
+        workers: Processes that render.
+
+    Raises:
+        TrainingError: The heads are missing, or there is no EGL.
+    """
+    key = hashlib.sha256(pickle.dumps((film, _FILM_VERSION))).hexdigest()[:12]
     clip, note = out / f'film-{key}.mp4', out / f'film-{key}.json'
     if clip.exists() and note.exists():
-        return clip, np.array(json.loads(note.read_text(encoding='utf-8'))['neutral'])
+        known = json.loads(note.read_text(encoding='utf-8'))
+        return clip, Person(np.array(known['neutral']), known['widest'])
     for old in out.glob('film-*'):
         old.unlink()
-    # Also finds out at once whether there is what rendering needs.
-    maker = FilmMaker()
-    maker.picture(film, 0)
-    part = clip.with_suffix('.part')
+    # First, as it finds out at once whether there is what rendering needs.
+    person = _person(film)
     start = time.monotonic()
+    _render(film, clip, workers)
+    Console().print(
+        f'rendered in {time.monotonic() - start:.0f} s by {workers} processes; kept in {clip}'
+    )
+    known = {'neutral': person.neutral.tolist(), 'widest': person.widest}
+    note.write_text(json.dumps(known) + '\n', encoding='utf-8')
+    return clip, person
+
+
+def _person(film: Film) -> Person:
+    maker, first = FilmMaker(), film.takes[0][1]
+    maker.picture(film, 0)
+    return Person(maker.neutral(film.seed, first), maker.widest(film.seed, first))
+
+
+def _render(film: Film, clip: Path, workers: int) -> None:
+    """Write the film; the file has its name only when it is complete."""
+    part = clip.with_suffix('.part')
     pictures = track(render_jpegs(film, workers), 'rendering the drive', len(film.stamps))
     with VideoWriter(part) as writer:
         for stamp, data in zip(film.stamps.tolist(), pictures, strict=True):
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             writer.write(np.asarray(picture, np.uint8), stamp)
     part.rename(clip)
-    seconds = time.monotonic() - start
-    Console().print(f'rendered in {seconds:.0f} s by {workers} processes; kept in {clip}')
-    neutral = maker.neutral(film.seed, film.takes[0][1])
-    note.write_text(json.dumps({'neutral': neutral.tolist()}) + '\n', encoding='utf-8')
-    return clip, neutral
 
 
 def _play(
@@ -223,10 +259,15 @@ def spans_of(truth: list[TruthEvent]) -> list[Span]:
 
 
 def _write_pictures(
-    film: Film, out: Path, drive: Drive, truth: list[TruthEvent], options: DriverOptions
+    film: Film,
+    out: Path,
+    drive: Drive,
+    truth: list[TruthEvent],
+    options: DriverOptions,
+    widest: float,
 ) -> None:
     true = spans_of(truth)
-    signals = true_signals(film)
+    signals = true_signals(film, widest)
     title = 'A rendered drive: what the driver node told, and what is true (grey, black)'
     told = replace(drive, events=[*drive.events, *told_states(drive)])
     plot_drive(told, out / f'{_NAME}_signals.png', title, Truth(true, film.stamps, signals))

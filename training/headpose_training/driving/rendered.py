@@ -189,8 +189,8 @@ def film_truth(film: Film, neutral: Array) -> list[TruthEvent]:
     index = np.rint(stamps * GRID).astype(int)
     rotations = neutral @ from_angles(script.angles[index])
     found = script.seen[index] & (-rotations[:, 2, 0] > np.cos(np.radians(PROFILE)))
-    sunglasses = any(config.eyewear == 'sunglasses' for _, config in film.takes)
-    return truth_of(_covered(script), sunglasses, stamps, found)
+    dark = np.array([film.take(stamp).eyewear == 'sunglasses' for stamp in stamps.tolist()])
+    return truth_of(_covered(script), stamps, found, dark)
 
 
 def _covered(script: Script) -> Script:
@@ -330,17 +330,20 @@ def _judge_film(task: tuple[int, int, float, float, Zones]) -> Judged:
     analyzer.reset()
     frames = analysed(film, maker, analyzer)
     drive = Drive(name, film.size, truth, frames, attentive=name == 'attentive')
-    signals: list[Array] = []
+    widest, signals = maker.widest(film.seed, film.takes[0][1]), list[Array]()
     outcome = watch(
-        drive, zones, DriverOptions(), lambda report: signals.append(compared(film.script, report))
+        drive,
+        zones,
+        DriverOptions(),
+        lambda report: signals.append(compared(film.script, widest, report)),
     )
     return Judged(outcome, np.array(signals))
 
 
-def compared(script: Script, report: Report) -> Array:
+def compared(script: Script, widest: float, report: Report) -> Array:
     """Return (4, 2) true and measured values of `SIGNALS` at the stamp of a report."""
     i = min(round(report.stamp * GRID), len(script.time) - 1)
-    true = np.array([*script.angles[i, :2], script.lids[i], script.mouth[i]])
+    true = np.array([*script.angles[i, :2], script.lids[i], min(script.mouth[i], widest)])
     if not script.seen[i]:
         true[:] = np.nan
     measured = np.array([report.signals[name].value for name in SIGNALS])

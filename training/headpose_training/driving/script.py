@@ -292,7 +292,7 @@ def write_script(rng: Generator, act: str, seconds: float, settling: float = SET
 
 
 def truth_of(
-    script: Script, sunglasses: bool, stamps: Array, found: NDArray[np.bool_]
+    script: Script, stamps: Array, found: NDArray[np.bool_], dark: NDArray[np.bool_]
 ) -> list[TruthEvent]:
     """Return what happens, with long glances and sleep, and mark what nobody could see.
 
@@ -301,11 +301,11 @@ def truth_of(
 
     Args:
         script: What the driver does.
-        sunglasses: Whether the eyes are hidden.
         stamps: (N,) times of the images, s.
         found: (N,) whether a detector can find the face in them.
+        dark: (N,) whether the driver wears sunglasses.
     """
-    truth = [_judged(event, script, sunglasses, stamps, found) for event in script.truth]
+    truth = [_judged(event, script, stamps, found, dark) for event in script.truth]
     return truth + [
         replace(event, kind=kind) for event in truth for kind in _LONGER.get(event.kind, ())
     ]
@@ -315,7 +315,11 @@ _LONGER = {'glance': ('long_glance',), 'closure': ('microsleep', 'sleep')}
 
 
 def _judged(
-    event: TruthEvent, script: Script, sunglasses: bool, stamps: Array, found: NDArray[np.bool_]
+    event: TruthEvent,
+    script: Script,
+    stamps: Array,
+    found: NDArray[np.bool_],
+    dark: NDArray[np.bool_],
 ) -> TruthEvent:
     if event.kind == 'absent':
         return event
@@ -326,6 +330,6 @@ def _judged(
     is_away = bool(event.zone) and found[during].mean() < 0.5
     return replace(
         event,
-        judged=hidden <= 0.1 and not (needs_eyes and sunglasses),
+        judged=hidden <= 0.1 and not (needs_eyes and bool(dark[during].any())),
         zone=ELSEWHERE if is_away else event.zone,
     )

@@ -107,7 +107,8 @@ _KINDS: dict[str, tuple[str, Conditions]] = {
 def _drive(name: str, script: Script, conditions: Conditions) -> Drive:
     """Return one drive; its frames are made as they are read."""
     measured = _measure(script, conditions)
-    truth = truth_of(script, conditions.sunglasses, measured.stamps, measured.found)
+    dark = np.full(len(measured.stamps), conditions.sunglasses)
+    truth = truth_of(script, measured.stamps, measured.found, dark)
     return Drive(name, SIZE, truth, _frames(script, conditions, measured))
 
 
