@@ -263,6 +263,8 @@ def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
             _application(viewer),
             host=host,
             port=port,
+            # A page that is open shall not hold up the end.
+            shutdown_timeout=1.0,
             print=lambda *_: print(f'http://{host}:{port}  (Ctrl-C ends it)', flush=True),
         )
     except OSError as error:

@@ -5,10 +5,8 @@ from __future__ import annotations
 # First: from PyPI it starts Python anew, to set the library path.
 import rclpy  # isort: skip
 
-import hashlib
 import json
 import os
-import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -52,7 +50,8 @@ _DISCOVERY = 20.0  # s until all nodes must have found each other
 _WAITING = 64  # images that wait for their faces as the video is drawn
 #: Changes when the same script is drawn differently: then kept films are old.
 _FILM_VERSION = 1
-_STRIP = 8  # pictures of the drive in the sheet
+#: How many pictures of the drive the sheet has, and from how late in their events.
+_STRIP, _LATE = 8, 0.8
 
 
 def demo_driver(
@@ -136,8 +135,8 @@ def rendered(film: Film, out: Path, workers: int) -> tuple[Path, Person]:
     Raises:
         TrainingError: The heads are missing, or there is no EGL.
     """
-    key = hashlib.sha256(pickle.dumps((film, _FILM_VERSION))).hexdigest()[:12]
-    clip, note = out / f'film-{key}.mp4', out / f'film-{key}.json'
+    name = f'film-{film.key}-{_FILM_VERSION}'
+    clip, note = out / f'{name}.mp4', out / f'{name}.json'
     if clip.exists() and note.exists():
         known = json.loads(note.read_text(encoding='utf-8'))
         return clip, Person(np.array(known['neutral']), known['widest'])
@@ -272,8 +271,8 @@ def _write_pictures(
     told = replace(drive, events=[*drive.events, *told_states(drive)])
     plot_drive(told, out / f'{_NAME}_signals.png', title, Truth(true, film.stamps, signals))
     panel = DriverPanel(film.size, told.events, true, film.script.seconds, options)
+    wanted = _telling(truth, drive)
     frames = track(_frames(out / f'{_NAME}.mcap'), 'writing the video', total=len(drive.times))
-    wanted = np.linspace(0, len(drive.times) - 1, _STRIP + 2).astype(int)[1:-1]
     kept = []
     with VideoWriter(out / f'{_NAME}.mp4') as writer:
         for number, (stamp, picture, state) in enumerate(frames):
@@ -281,10 +280,24 @@ def _write_pictures(
             writer.write(drawn, stamp - drive.start)
             if number in wanted:
                 kept.append(drawn)
-    if kept:
-        rows = [np.hstack(kept[i : i + 2]) for i in range(0, len(kept) - 1, 2)]
-        sheet = cv2.resize(np.vstack(rows), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(out / f'{_NAME}_sheet.png'), sheet)
+    _write_sheet(kept, out / f'{_NAME}_sheet.png')
+
+
+def _write_sheet(pictures: list[NDArray[np.uint8]], sheet: Path) -> None:
+    """Write pictures in two columns; an odd one is left out."""
+    rows = [np.hstack(pictures[i : i + 2]) for i in range(0, len(pictures) - 1, 2)]
+    if rows:
+        small = cv2.resize(np.vstack(rows), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(sheet), small)
+
+
+def _telling(truth: list[TruthEvent], drive: Drive) -> set[int]:
+    """Return which pictures go into the sheet: from the first event of each kind."""
+    first: dict[str, TruthEvent] = {}
+    for event in truth:
+        first.setdefault(event.kind, event)
+    late = [event.onset + _LATE * event.duration for event in first.values()]
+    return {int(np.abs(drive.times - moment).argmin()) for moment in sorted(late)[:_STRIP]}
 
 
 def _frames(recording: Path) -> Iterator[tuple[float, NDArray[np.uint8], Any]]:

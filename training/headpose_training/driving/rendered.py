@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -103,6 +105,16 @@ class Film:
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
         return CameraModel(K, np.zeros(0))
 
+    @property
+    def key(self) -> str:
+        """What two films share that show the same."""
+        script = self.script
+        shown = [script.angles, script.sight, script.lids, script.mouth, script.seen, script.gone]
+        digest = hashlib.sha256(repr((self.seed, self.rate, self.takes)).encode())
+        for values in shown:
+            digest.update(values.tobytes())
+        return digest.hexdigest()[:12]
+
     def take(self, time: float) -> CabinConfig:
         """Return which camera looks at a time."""
         return [config for start, config in self.takes if start <= time][-1]
@@ -116,9 +128,9 @@ class FilmMaker:
     """
 
     def __init__(self) -> None:
-        self._heads: Sequence[HeadSource] = load_heads()
+        heads = _heads()
         self._renderers: dict[int, Renderer] = {}
-        self._cabin = lru_cache(maxsize=4)(lambda seed, config: Cabin(seed, config, self._heads))
+        self._cabin = lru_cache(maxsize=4)(lambda seed, config: Cabin(seed, config, heads))
 
     def picture(self, film: Film, number: int) -> Image:
         """Return uint8 (H, W, 3) BGR."""
@@ -149,6 +161,12 @@ class FilmMaker:
         if size not in self._renderers:
             self._renderers[size] = Renderer(size, supersampling=1.0)
         return self._renderers[size]
+
+
+@lru_cache(maxsize=1)
+def _heads() -> Sequence[HeadSource]:
+    # Once for a process: that takes seconds.
+    return load_heads()
 
 
 def act_at(script: Script, time: float) -> Act:
@@ -197,8 +215,8 @@ def _covered(script: Script) -> Script:
     """Return the script whose face is hidden also while hands come and go."""
     reach = 2 * round(_HANDS * GRID) + 1
     hidden = np.convolve(~script.seen, np.ones(reach), 'same') > 0
-    wider = replace(script)
-    wider.__dict__.update(script.__dict__ | {'seen': ~hidden})
+    wider = copy(script)
+    wider.seen = ~hidden
     return wider
 
 

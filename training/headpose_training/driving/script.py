@@ -35,7 +35,7 @@ _AIMS = {
     'passenger': (-82.0, -6.0),
     'rear': (95.0, -4.0),
 }
-#: Where the eyes go, over where the head goes: Land and Tatler, Looking and Acting (2009).
+#: Where the eyes go, over where the head goes.
 EYES_FARTHER = 1.3
 #: How far people differ in that, degrees.
 _PERSON = 1.5
