@@ -89,7 +89,7 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 
 # What draws faces, beside what the demonstration needs.
 $(VENV)/.rendered-with: $(VENV)/.installed training/pyproject.toml
-	$(PIP) -e './training[synthesis]'
+	$(PIP) -e './training[demo]'
 	@touch $@
 
 # By name, not by path: the package of the lines above satisfies it, and only the extra's own
