@@ -13,7 +13,7 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test faults soak train-smoke bench bench-check lint types clean
+.PHONY: help demo demo-driver test faults soak train-smoke bench bench-check lint types clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
@@ -21,6 +21,9 @@ help:  ## show this list
 
 demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=video, image or device)
 	$(BIN)/headpose demo --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
+
+demo-driver: $(VENV)/.rendered-with  ## a rendered drive through the nodes, with truth beside it; in out/driver
+	$(BIN)/headpose-train demo-driver --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 test: $(VENV)/.tested-with  ## run every test, those of the training workspace too
 	$(BIN)/python -m pytest test $(PYTEST_ARGS)
@@ -84,7 +87,12 @@ $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	$(PIP) '.[demo]'
 	@touch $@
 
-# By name, not by path: the package of the line above satisfies it, and only the extra's own
+# What draws faces, beside what the demonstration needs.
+$(VENV)/.rendered-with: $(VENV)/.installed training/pyproject.toml
+	$(PIP) -e './training[demo]'
+	@touch $@
+
+# By name, not by path: the package of the lines above satisfies it, and only the extra's own
 # requirements are installed. training is editable, so that its tests see the sources.
 $(VENV)/.tested-with: $(VENV)/.installed training/pyproject.toml
 	$(PIP) 'headpose-ros[test]'

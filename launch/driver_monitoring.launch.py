@@ -1,7 +1,7 @@
 r"""Driver monitoring: the driver node, and the camera and pose nodes that feed it.
 
 ros2 launch headpose_ros driver_monitoring.launch.py --show-args
-ros2 launch headpose_ros driver_monitoring.launch.py source:=/dev/video0
+ros2 launch headpose_ros driver_monitoring.launch.py source:=/dev/video0 rviz:=true
 ros2 launch headpose_ros driver_monitoring.launch.py pose:=false   # a pose node already runs
 """
 
@@ -55,6 +55,12 @@ ARGUMENTS = [
         description='YAML file with the parameters of the driver node.',
     ),
     DeclareLaunchArgument(
+        'rviz',
+        default_value='false',
+        choices=TRUE_FALSE,
+        description="Also starts RViz with image, TF frames, markers and the driver's state.",
+    ),
+    DeclareLaunchArgument(
         'namespace',
         default_value='',
         description='Namespace of all nodes, and so of all topics that do not start with a slash.',
@@ -98,6 +104,17 @@ def start_nodes(context: LaunchContext) -> list[Node | IncludeLaunchDescription]
         passed['params_file'] = str(SHARE / 'config' / 'pose.yaml')
         source = PythonLaunchDescriptionSource(str(SHARE / 'launch' / 'pose.launch.py'))
         started.append(IncludeLaunchDescription(source, launch_arguments=passed.items()))
+    if value['rviz'] == 'true':
+        started.append(
+            Node(
+                package='rviz2',
+                executable='rviz2',
+                namespace=value['namespace'],
+                arguments=['-d', str(SHARE / 'config' / 'driver.rviz')],
+                parameters=[{'use_sim_time': value['use_sim_time'] == 'true'}],
+                remappings=[('camera/image_raw', value['image_topic'])],
+            )
+        )
     return started
 
 

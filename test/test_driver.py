@@ -242,6 +242,16 @@ def test_hidden_eyes_are_unknown_and_said_so():
     assert report.state == 'attentive' and report.confidence < 0.5
 
 
+def test_eyes_that_are_still_being_learned_are_not_hidden():
+    drive = Drive(settle=0)
+    for _ in range(round(4 * RATE)):
+        report = drive.step([with_landmarks(1.0)])
+        assert report.eyes == 'unknown'
+    for _ in range(round(4 * RATE)):
+        report = drive.step([with_landmarks(1.0, visible=0.2)])
+    assert report.eyes == 'hidden'
+
+
 def test_an_event_whose_face_goes_out_of_sight_is_lost():
     drive = Drive()
     drive.hold(1.5, eyes=0.05)

@@ -238,6 +238,20 @@ def test_services_reset_calibrate_and_store(rig: Rig, spin_until: Any, tmp_path:
         again.close()
 
 
+def test_of_two_drivers_the_one_at_the_wheel_stays_and_the_next_is_learned_anew(rig: Rig) -> None:
+    passenger = a_face(name='f2', x=420.0, side=120)
+    for _ in range(5):
+        state = rig.send(rig.message(passenger, a_face(*LAP)))
+    assert (state.driver_id, state.candidates) == ('f1', 2)
+    # The driver gets out in the middle of a glance: it is lost, and nobody else has looked away.
+    rig.hold(0.7, *LAP)
+    for _ in range(round(3.0 * RATE)):
+        state = rig.send(rig.message(passenger))
+    assert (state.driver_id, state.neutral_known) == ('f2', False)
+    over = [DriverEvent.TRANSITION_STARTED, DriverEvent.TRANSITION_LOST]
+    assert rig.until(lambda: rig.told(DriverEvent.KIND_GLANCE) == over)
+
+
 def test_a_covered_camera_is_told_and_diagnosed(rig: Rig) -> None:
     black = np.zeros((48, 64, 3), np.uint8)
 

@@ -12,15 +12,18 @@ import yaml
 pytest.importorskip('rclpy')
 
 from headpose_ros.ros.definitions import message_class
+from headpose_ros.ros.driver_markers import NAMESPACES
 from headpose_ros.ros.markers import _KINDS
 
 CONFIG = Path(__file__).parents[1] / 'config'
-TYPES = {'/faces': 'headpose_ros/msg/Faces'}
+TYPES = {'/faces': 'headpose_ros/msg/Faces', '/driver_state': 'headpose_ros/msg/DriverState'}
+LAYOUTS = {'foxglove_pose.json': 6, 'foxglove_driver.json': 12}
 
 
-@pytest.fixture(scope='module')
-def foxglove() -> Any:
-    return json.loads((CONFIG / 'foxglove_pose.json').read_text(encoding='utf-8'))
+@pytest.fixture(params=LAYOUTS)
+def foxglove(request: Any) -> Any:
+    text = (CONFIG / request.param).read_text(encoding='utf-8')
+    return json.loads(text) | {'plotted': LAYOUTS[request.param]}
 
 
 def leaves(layout: Any) -> set[str]:
@@ -35,7 +38,7 @@ def test_every_foxglove_panel_has_its_place(foxglove: Any) -> None:
 
 def test_foxglove_plots_fields_that_the_messages_have(foxglove: Any) -> None:
     paths = [p['value'] for c in foxglove['configById'].values() for p in c.get('paths', [])]
-    assert len(paths) == 6
+    assert len(paths) == foxglove['plotted']
     for path in paths:
         topic, *names = [name for name in path.split('.') if not name.startswith('@')]
         kind = TYPES[topic]
@@ -44,13 +47,24 @@ def test_foxglove_plots_fields_that_the_messages_have(foxglove: Any) -> None:
             assert name.removesuffix('[0]') in fields, path
             inner = fields[name.removesuffix('[0]')]
             kind = inner.removeprefix('sequence<').rstrip('>').replace('/', '/msg/')
-        assert kind == 'float', path
+        assert kind in ('float', 'uint8', 'string'), path
+
+
+def displays_of(name: str) -> dict[str, Any]:
+    displays = yaml.safe_load((CONFIG / name).read_text(encoding='utf-8'))
+    return {d['Name']: d for d in displays['Visualization Manager']['Displays']}
 
 
 def test_rviz_shows_every_kind_of_marker() -> None:
-    displays = yaml.safe_load((CONFIG / 'pose.rviz').read_text(encoding='utf-8'))
-    displays = displays['Visualization Manager']['Displays']
-    by_name = {display['Name']: display for display in displays}
-    assert set(by_name['Faces']['Namespaces']) == set(_KINDS)
-    topics = {d['Topic']['Value'] for d in displays if 'Topic' in d}
+    displays = displays_of('pose.rviz')
+    assert set(displays['Faces']['Namespaces']) == set(_KINDS)
+    topics = {d['Topic']['Value'] for d in displays.values() if 'Topic' in d}
     assert topics == {'camera/image_raw', 'overlay', 'markers'}
+
+
+def test_rviz_for_drivers_adds_the_driver_to_the_faces() -> None:
+    faces, driver = displays_of('pose.rviz'), displays_of('driver.rviz')
+    assert set(driver) == {*faces, 'Driver'}
+    assert driver['Driver']['Topic']['Value'] == 'driver_markers'
+    assert set(driver['Driver']['Namespaces']) == set(NAMESPACES)
+    assert set(driver['Faces']['Namespaces']) == set(_KINDS)

@@ -12,9 +12,11 @@ pytest.importorskip('rclpy')
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from headpose_ros.driver.monitor import STATES, Report
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face
+from headpose_ros.ros.driver_markers import NAMESPACES, STATE_COLORS, DriverMarkers
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import located
 
@@ -91,3 +93,27 @@ def test_a_face_that_goes_or_loses_its_place_is_deleted_once() -> None:
     assert all(m.action == Marker.ADD and m.id == 1 for m in again)
     assert {m.action for m in maker.message(header, []).markers} == {Marker.DELETE}
     assert not maker.message(header, []).markers
+
+
+def test_the_driver_has_a_cone_and_words_that_go_with_the_face() -> None:
+    maker, driver = DriverMarkers(), face().face
+    report = Report(1.0, state='distracted', reason='eyes off the road')
+    found = markers_of(maker.message(Header(frame_id='camera'), driver, report))
+    assert tuple(found) == NAMESPACES
+    assert found['driver_state'].text == 'distracted\neyes off the road'
+    gaze = found['driver_gaze']
+    assert corners(gaze)[:, 0].max() == 1.0 and len(gaze.points) % 3 == 0
+    assert (gaze.color.r, gaze.color.g) == (224 / 255, 161 / 255)
+    assert all(0 < m.lifetime.nanosec <= 500_000_000 for m in found.values())
+    # Above the head: up in the optical frame is -y.
+    assert found['driver_state'].pose.position.y < gaze.pose.position.y
+    for gone in (None, face(position=None).face):
+        maker.message(Header(), driver, report)
+        deleted = maker.message(Header(), gone, report).markers
+        assert [m.ns for m in deleted] == list(NAMESPACES)
+        assert all(m.action == Marker.DELETE for m in deleted)
+        assert not maker.message(Header(), gone, report).markers
+
+
+def test_every_state_has_a_colour() -> None:
+    assert set(STATE_COLORS) == set(STATES)

@@ -28,6 +28,7 @@ TF_MESSAGE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe
 
 # Module -> key in package.xml, where the names differ.
 ROSDEP_KEYS = {
+    'PIL': 'python3-pil',
     'aiohttp': 'python3-aiohttp',
     'cv2': 'python3-opencv',
     'hypothesis': 'python3-hypothesis',
@@ -264,7 +265,7 @@ def test_tf_message_has_the_standard_type_hash():
             DRIVER_LAUNCH_FILE,
             {
                 *('pose', 'source', 'image_topic', 'zones', 'drive', 'params_file'),
-                *('namespace', 'use_sim_time', 'log_level'),
+                *('rviz', 'namespace', 'use_sim_time', 'log_level'),
             },
         ),
     ],

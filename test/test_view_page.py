@@ -108,6 +108,50 @@ async def _look(page: str, tmp_path: Path) -> None:
         assert not browser.errors
 
 
+@needs_browser
+def test_the_page_shows_the_driver_while_a_driver_node_runs(page: str, tmp_path: Path) -> None:
+    asyncio.run(_watch_driver(page, tmp_path))
+
+
+async def _watch_driver(page: str, tmp_path: Path) -> None:
+    async with Browser(tmp_path / 'profile') as browser:
+        await browser.call('Page.navigate', url=page)
+        await browser.until('latest !== null && panels.length > 2')
+        shown = "document.getElementById('driver').textContent"
+        assert await browser.value(shown) == ''
+        assert await browser.value('panels.every(p => p.box.hidden === (p.source === "driver"))')
+        driver = await asyncio.create_subprocess_exec(sys.executable, '-c', _DRIVER, cwd=ROOT)
+        try:
+            await browser.until(f"{shown}.includes('distracted')")
+            said = await browser.value(shown)
+            for words in ('looks at the lap', 'glance off the road: 2.4 of 2 s', 'PERCLOS: –'):
+                assert words in said
+            await browser.until('panels.every(p => !p.box.hidden)')
+        finally:
+            driver.kill()
+            await driver.wait()
+        await browser.until(f"{shown} === ''")  # nothing stale stays
+        assert not browser.errors
+
+
+#: Publishes a distracted driver until it is killed.
+_DRIVER = """
+import time
+import rclpy
+from headpose_ros.msg import DriverState
+rclpy.init()
+node = rclpy.create_node('driver')
+publisher = node.create_publisher(DriverState, 'driver_state', 10)
+state = DriverState(state=2, confidence=0.9, reason='looks at the lap', zone='lap')
+state.off_road.value, state.off_road.valid = 2.4, True
+state.perclos.value = float('nan')
+while True:
+    state.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(state)
+    time.sleep(0.05)
+"""
+
+
 async def _change_state(name: str) -> None:
     code = (
         'import rclpy\n'

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from headpose_ros.msg import Faces
+from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.ros import qos
 from headpose_ros.ros.definitions import definition, message_class, type_name
 
@@ -32,6 +33,22 @@ class Topic:
     name: str
     type: Any
     profile: QoSProfile
+
+
+def drive_topics() -> list[Topic]:
+    """Return the topics of a monitored driver, images compressed."""
+    results = qos.reliable(_DEPTH)
+    return [
+        Topic('camera/image_raw/compressed', CompressedImage, results),
+        Topic('camera/camera_info', CameraInfo, results),
+        Topic('faces', Faces, results),
+        Topic('markers', MarkerArray, results),
+        Topic('driver_markers', MarkerArray, results),
+        Topic('/tf', TFMessage, results),
+        Topic('driver_state', DriverState, results),
+        Topic('driver_events', DriverEvent, results),
+        Topic('/diagnostics', DiagnosticArray, results),
+    ]
 
 
 def demo_topics() -> list[Topic]:
@@ -53,10 +70,12 @@ class Recorder(Node):
     Args:
         path: MCAP file to write.
         topics: What to record.
-        on_faces: Called with every Faces message.
+        on_faces: Called with every Faces message, if given.
     """
 
-    def __init__(self, path: Path, topics: list[Topic], on_faces: Callable[[Faces], None]) -> None:
+    def __init__(
+        self, path: Path, topics: list[Topic], on_faces: Callable[[Faces], None] | None = None
+    ) -> None:
         super().__init__('recorder')
         self._on_faces = on_faces
         self._lock = threading.Lock()
@@ -94,7 +113,7 @@ class Recorder(Node):
             count = self._counts.get(channel, 0)
             self._counts[channel] = count + 1
             self._writer.add_message(channel, now, data, now, count)
-        if topic.type is Faces:
+        if topic.type is Faces and self._on_faces is not None:
             self._on_faces(deserialize_message(data, Faces))
 
 

@@ -33,7 +33,7 @@ from headpose_ros.perception.sources import ASTRONAUT
 from headpose_ros.ros.transport import prefer_shared_memory
 
 _ANGLES = ('yaw', 'pitch', 'roll')
-_SETTLING = 1.0  # seconds from the last frame until its result has surely come
+SETTLING = 1.0  # seconds from the last frame until its result has surely come
 _REFRESH = 4  # of the live table, per second
 
 
@@ -141,11 +141,11 @@ def _run_nodes(options: DemoOptions) -> dict[str, Any]:
         cleanup.callback(camera.destroy_node)
         # A thread each: the recorder's compression must not delay the camera's timer.
         for node in (pose, recorder):
-            cleanup.callback(_spin(node))
-        stop_camera = _spin(camera)
+            cleanup.callback(spin_in_thread(node))
+        stop_camera = spin_in_thread(camera)
         _watch(options, signals, observer, pose, camera)
         stop_camera()
-        time.sleep(_SETTLING)
+        time.sleep(SETTLING)
         return _report(options, observer, pose)
 
 
@@ -162,8 +162,8 @@ def _parameters(options: DemoOptions) -> list[str]:
     return [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
 
 
-def _spin(node: Node) -> Callable[[], None]:
-    """Spin a node in a thread; return what ends it."""
+def spin_in_thread(node: Node) -> Callable[[], None]:
+    """Spin a node in a thread of its own; return what ends it."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 

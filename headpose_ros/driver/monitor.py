@@ -14,7 +14,7 @@ from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, S
 from headpose_ros.driver.eyelids import Eyelids
 from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
 from headpose_ros.driver.neutral import NeutralPose
-from headpose_ros.driver.openness import OpenEyes, measure_openness
+from headpose_ros.driver.openness import OpenEyes, eyes_in_sight, measure_openness
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.seat import DriverChooser
 from headpose_ros.driver.zones import ZoneError, Zones
@@ -305,7 +305,7 @@ class DriverMonitor:
             self._last_seen, self._last_angles = stamp, self._angles
         self._presence = self._where(stamp, face is not None, covered)
         self._eyelids.update(stamp, self._eye_openness, seconds)
-        self._eyes = self._see_eyes(stamp, face is not None)
+        self._eyes = self._see_eyes(stamp, face)
 
     def _measure(self, stamp: float, seconds: float, face: Face) -> None:
         self._openness = measure_openness(face, self._open_eyes, seconds)
@@ -341,15 +341,17 @@ class DriverMonitor:
         azimuth, elevation, _ = self._last_angles
         return bool(np.hypot(azimuth, elevation) > self.options.turned_away)
 
-    def _see_eyes(self, stamp: float, seen: bool) -> str:
+    def _see_eyes(self, stamp: float, face: Face | None) -> str:
         """Return what is known about the eyes."""
         if self._eyelids.closed is not None:
             self._eyes_seen = stamp
             return 'closed' if self._eyelids.closed else 'open'
-        if not seen:
+        if face is None:
             self._eyes_seen = None
             return 'unknown'
-        if self._eyes_seen is None:
+        # Eyes that are compared with nothing yet are not hidden.
+        learning = self._open_eyes.is_learning and eyes_in_sight(face, self.options)
+        if self._eyes_seen is None or learning:
             self._eyes_seen = stamp
         return 'hidden' if stamp - self._eyes_seen >= self.options.hidden_seconds else 'unknown'
 

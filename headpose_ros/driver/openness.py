@@ -39,6 +39,11 @@ class OpenEyes:
             for eye, aspect in enumerate(aspects):
                 self.update(eye, float(aspect), 2 * self.options.eye_seconds)
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether an eye was measured, but not yet for long enough to know it open."""
+        return any(0.0 < seconds < self.options.eye_seconds for seconds in self._seconds)
+
     def update(self, eye: int, aspect: float, seconds: float) -> None:
         """Learn from an aspect ratio of the right (0) or left (1) eye, seen for some seconds."""
         if not 0 <= aspect < _WIDEST or seconds <= 0:
@@ -76,6 +81,11 @@ def measure_openness(face: Face, eyes: OpenEyes, seconds: float = 0.0) -> Array:
     if has_points and np.isnan(openness[2]) and _is_visible(face, _MOUTH, options.eye_visibility):
         openness[2] = _mouth(face.landmarks[_MOUTH])
     return openness
+
+
+def eyes_in_sight(face: Face, options: DriverOptions) -> bool:
+    """Whether the landmarks of an eye can be seen."""
+    return any(_is_visible(face, points, options.eye_visibility) for points in _EYES)
 
 
 def _is_visible(face: Face, points: Array, least: float) -> bool:

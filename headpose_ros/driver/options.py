@@ -10,6 +10,7 @@ from headpose_ros.parameter import parameter
 _NHTSA = 'NHTSA visual-manual driver distraction guidelines, 78 FR 24817 (2013)'
 _ATTEND = 'AttenD, Kircher and Ahlström (2009)'
 _PERCLOS = 'Wierwille et al., DOT HS 808 247 (1994); Dinges and Grace, FHWA-MCRT-98-006 (1998)'
+_BLINKS = 'Stern, Walrath and Goldstein (1984)'
 _OURS = 'ours, see docs/driver.md'
 
 
@@ -231,7 +232,7 @@ class DriverOptions:
         'A blink is the time below this openness.',
         minimum=0.1,
         maximum=0.9,
-        source='half of the amplitude, Caffier et al. (2003)',
+        source='ours: half of the amplitude',
     )
     blink_longest: float = parameter(
         0.5,
@@ -239,7 +240,7 @@ class DriverOptions:
         minimum=0.2,
         maximum=1.0,
         unit='s',
-        source='Caffier et al. (2003): long blinks end at 0.5 s',
+        source='the longest blinks take 0.5 s, ' + _BLINKS,
     )
     closure_minimum: float = parameter(
         0.5,
@@ -247,7 +248,7 @@ class DriverOptions:
         minimum=0.3,
         maximum=3.0,
         unit='s',
-        source='micro-sleep from 0.5 s on, Harrison and Horne (1996)',
+        source='longer than the longest blinks, ' + _BLINKS,
     )
     microsleep_minimum: float = parameter(
         1.0,
@@ -286,7 +287,7 @@ class DriverOptions:
         'Drowsy above this PERCLOS.',
         minimum=0.02,
         maximum=0.9,
-        source=_PERCLOS,
+        source='ours: between the few per cent of alert drivers and deep drowsiness',
     )
     perclos_release: float = parameter(
         0.1,
@@ -325,7 +326,7 @@ class DriverOptions:
         minimum=0.5,
         maximum=10.0,
         unit='s',
-        source='ours: the wide part of a yawn of 4 to 7 s, Provine (1986)',
+        source='ours: the wide part of a yawn of some seconds',
     )
     nod_depth: float = parameter(
         0.17,
@@ -349,7 +350,7 @@ class DriverOptions:
         minimum=0.1,
         maximum=3.0,
         unit='s',
-        source='longer than most blinks, Caffier et al. (2003)',
+        source='ours: longer than most blinks, ' + _BLINKS,
     )
     slump_angle: float = parameter(
         0.35,

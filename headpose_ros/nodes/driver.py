@@ -14,6 +14,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.driver.cover import shows_nothing
 from headpose_ros.driver.monitor import DriverMonitor, Report
@@ -25,6 +26,7 @@ from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros import qos
+from headpose_ros.ros.driver_markers import DriverMarkers
 from headpose_ros.ros.driver_messages import diagnostics_message, event_message, state_message
 from headpose_ros.ros.images import decode
 from headpose_ros.ros.messages import face_from_message
@@ -85,7 +87,8 @@ class DriverNode(LifecycleNode):
 
     Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to tell a
     covered camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every Faces),
-    `driver_events` (headpose_ros/DriverEvent), `/diagnostics`. Serves: `~/reset_neutral`
+    `driver_events` (headpose_ros/DriverEvent), `/diagnostics`, and `driver_markers`
+    (visualization_msgs/MarkerArray) while somebody subscribes. Serves: `~/reset_neutral`
     (std_srvs/Trigger), `~/store_driver` (headpose_ros/StoreDriver), `~/calibrate_zone`
     (headpose_ros/CalibrateZone).
 
@@ -117,6 +120,8 @@ class DriverNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._states = self.create_publisher(DriverState, 'driver_state', qos.reliable())
         self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
+        self._markers = self.create_publisher(MarkerArray, 'driver_markers', qos.reliable())
+        self._marker_maker = DriverMarkers()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
         self._offered = [
             self.create_service(Trigger, '~/reset_neutral', self._reset_neutral),
@@ -187,7 +192,7 @@ class DriverNode(LifecycleNode):
         if self._monitor is None:
             return
         self._monitor = None
-        for publisher in (self._states, self._events, self._diagnostics):
+        for publisher in (self._states, self._events, self._markers, self._diagnostics):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
@@ -222,8 +227,10 @@ class DriverNode(LifecycleNode):
         self._frame = message.header.frame_id
         stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
         size = (message.image_width, message.image_height)
-        report = monitor.update(stamp, self._usable(message), size, self._is_covered(stamp))
+        faces = self._usable(message)
+        report = monitor.update(stamp, faces, size, self._is_covered(stamp))
         self._publish(message.header, report)
+        self._show(message.header, report, faces)
         if monitor.calibration_said != self._said_calibration:
             self._said_calibration = monitor.calibration_said
             if self._said_calibration:
@@ -268,6 +275,15 @@ class DriverNode(LifecycleNode):
         for event in report.events:
             self._events.publish(event_message(header, event))
 
+    def _show(self, header: Any, report: Report, faces: Sequence[Face]) -> None:
+        """Publish markers while somebody looks."""
+        if not self._markers.get_subscription_count():
+            return
+        driver = next((face for face in faces if face.id == report.driver_id), None)
+        array = self._marker_maker.message(header, driver, report)
+        if array.markers:
+            self._markers.publish(array)
+
     def _watch_silence(self) -> None:
         """End the events under way when no faces came for a while."""
         taken, before = self._taken, self._taken_before
@@ -281,7 +297,9 @@ class DriverNode(LifecycleNode):
         if report is None:
             return
         stamp = Time(nanoseconds=round(report.stamp * 1e9)).to_msg()
-        self._publish(Header(stamp=stamp, frame_id=self._frame), report)
+        header = Header(stamp=stamp, frame_id=self._frame)
+        self._publish(header, report)
+        self._show(header, report, [])
 
     def _diagnose(self) -> None:
         """Publish how the node does, at one hertz."""

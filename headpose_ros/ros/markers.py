@@ -13,7 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from headpose_ros.ros.messages import LocatedFace, pose_message
 
-_LIFETIME = Duration(nanosec=500_000_000)
+LIFETIME = Duration(nanosec=500_000_000)
 _AXIS_LENGTH = 0.12  # metres: longer than the nose, so that x shows
 _AXIS_WIDTH = 0.006
 _POINT_SIZE = 0.004
@@ -57,7 +57,7 @@ def _marker(header: Any, kind: str, number: int, shape: int, located: LocatedFac
         type=shape,
         action=Marker.ADD,
         pose=pose_message(located.face),
-        lifetime=_LIFETIME,
+        lifetime=LIFETIME,
         color=_color((1.0, 1.0, 1.0)),
     )
 
@@ -111,14 +111,26 @@ def _cone(header: Any, number: int, located: LocatedFace) -> Marker:
     marker = _marker(header, 'cone', number, Marker.TRIANGLE_LIST, located)
     marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
     marker.color = _CONE_COLOR
-    turns = np.linspace(0.0, 2 * np.pi, _CONE_CORNERS + 1)
-    radius = _CONE_LENGTH * np.tan(_CONE_ANGLE)
-    rim = np.column_stack(
-        [np.full_like(turns, _CONE_LENGTH), radius * np.cos(turns), radius * np.sin(turns)]
-    )
-    for first, second in zip(rim[:-1].tolist(), rim[1:].tolist(), strict=True):
-        marker.points += [Point(), _point(first), _point(second)]
+    marker.points = cone_points(_CONE_LENGTH, _CONE_ANGLE)
     return marker
+
+
+def cone_points(length: float, angle: float) -> list[Point]:
+    """Return the triangles of a cone along x with its tip at the origin.
+
+    Args:
+        length: Metres.
+        angle: Between its axis and its side, radians.
+    """
+    turns = np.linspace(0.0, 2 * np.pi, _CONE_CORNERS + 1)
+    radius = length * np.tan(angle)
+    rim = np.column_stack(
+        [np.full_like(turns, length), radius * np.cos(turns), radius * np.sin(turns)]
+    )
+    points: list[Point] = []
+    for first, second in zip(rim[:-1].tolist(), rim[1:].tolist(), strict=True):
+        points += [Point(), _point(first), _point(second)]
+    return points
 
 
 def _point(xyz: list[float]) -> Point:

@@ -101,20 +101,41 @@ def _video(options: argparse.Namespace, _: list[str]) -> int:
 
 def _add_plot(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
-        'plot', help='angles over time as PNG, from the table of headpose video'
+        'plot',
+        help='angles over time as PNG, or a driver: signals, events, PERCLOS',
+        description='Draws the table of headpose video, or the driver of a recorded bag.',
     )
-    parser.add_argument('table', type=Path, metavar='OUT', help='OUT.csv, or the OUT.mp4 beside it')
+    parser.add_argument(
+        'source',
+        type=Path,
+        metavar='OUT',
+        help='OUT.csv, or the OUT.mp4 beside it; or a bag (folder, .mcap, .db3) with driver_state',
+    )
     parser.add_argument('picture', type=Path, nargs='?', help='PNG to write (OUT.png)')
+    parser.add_argument('--namespace', default='', help='of the driver, where a bag has several')
     parser.set_defaults(command=_plot)
 
 
 def _plot(options: argparse.Namespace, _: list[str]) -> int:
-    with extra('headpose plot'):
-        from headpose_ros.tools.plot import plot
-    picture = options.picture or options.table.with_suffix('.png')
-    plot(options.table, picture)
+    picture = options.picture or options.source.with_suffix('.png')
+    if options.source.is_dir() or options.source.suffix.lower() in ('.mcap', '.db3'):
+        _plot_bag(options.source, picture, options.namespace)
+    else:
+        with extra('headpose plot'):
+            from headpose_ros.tools.plot import plot
+        plot(options.source, picture)
     print(picture)
     return 0
+
+
+def _plot_bag(bag: Path, picture: Path, namespace: str) -> None:
+    # rclpy first: from PyPI it starts Python anew, to set the library path.
+    import rclpy  # noqa: F401
+
+    with extra('headpose plot'):
+        from headpose_ros.tools.drive import read_drive
+        from headpose_ros.tools.plot_drive import plot_drive
+    plot_drive(read_drive(bag, namespace), picture, bag.name)
 
 
 def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -165,7 +186,7 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
 def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'view',
-        help='live page in the browser: picture, angles, openness, rates, diagnostics',
+        help='live page in the browser: picture, angles, driver, rates, diagnostics',
         description='Serves a page that shows what the nodes of this ROS graph see, and why there '
         'is nothing when nothing comes. Needs no Internet. ROS arguments follow --ros-args.',
     )

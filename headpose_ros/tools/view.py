@@ -23,9 +23,13 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from headpose_ros.driver.episodes import KINDS
+from headpose_ros.driver.monitor import EYES, PRESENCES, STATES
+from headpose_ros.driver.options import DriverOptions
 from headpose_ros.errors import HeadposeError
-from headpose_ros.msg import Faces
+from headpose_ros.msg import DriverState, Faces
 from headpose_ros.ros import qos
+from headpose_ros.ros.driver_markers import STATE_COLORS
 from headpose_ros.ros.images import Bgr
 from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
 from headpose_ros.ros.transport import prefer_shared_memory
@@ -40,11 +44,21 @@ _ASK_PERIOD = 2.0  # seconds between questions after the states of lifecycle nod
 _SAMPLES = 600  # results that a page shows from the past when it is opened
 _ACTIVE = 'active'
 
-#: The diagrams of the page: label, keys of a face's sample, range shown at least. A further topic
-#: takes a subscription that adds its keys to the samples, and a line here.
+#: The diagrams of the page: label, keys of a sample, range shown at least, and whose samples. Those
+#: of the driver are shown while a driver node runs. A further topic takes a subscription that adds
+#: its keys to the samples, and a line here.
 PANELS = (
-    ('yaw, pitch, roll / °', ('yaw', 'pitch', 'roll'), (-45, 45)),
-    ('openness of eyes and mouth', ('right eye', 'left eye', 'mouth'), (0, 1)),
+    ('yaw, pitch, roll / °', ('yaw', 'pitch', 'roll'), (-45, 45), 'face'),
+    ('openness of eyes and mouth', ('right eye', 'left eye', 'mouth'), (0, 1), 'face'),
+    ('eyes off the road / s', ('this glance', 'in all'), (0, 3), 'driver'),
+    ('driver', ('eyes', 'PERCLOS'), (0, 1), 'driver'),
+)
+#: What the page shows of the driver with a bar: label, signal, field of DriverOptions, unit, scale.
+_TIMERS = (
+    ('glance off the road', 'off_road', 'glance_limit', 's', 1),
+    ('off the road in all', 'off_road_accumulated', 'accumulated_limit', 's', 1),
+    ('eyes closed', 'closure', 'microsleep_minimum', 's', 1),
+    ('PERCLOS', 'perclos', 'perclos_limit', '%', 100),
 )
 
 
@@ -70,7 +84,7 @@ class Rate:
 
 
 class Viewer(Node):
-    """Listens to images, faces and diagnostics, and keeps what the page shows.
+    """Listens to images, faces, the driver and diagnostics, and keeps what the page shows.
 
     Args:
         style: One of `perception.draw.AXIS_STYLES`.
@@ -81,9 +95,11 @@ class Viewer(Node):
         super().__init__('view', **options)
         self._style = style
         self.watched = 0
-        self.images, self.faces = Rate(), Rate()
+        self.images, self.faces, self.driver = Rate(), Rate(), Rate()
+        self._driver: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._samples: deque[dict[str, Any]] = deque(maxlen=_SAMPLES)
+        self._sampled = 0
         self._people: list[dict[str, Any]] = []
         self._diagnostics: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
@@ -100,6 +116,7 @@ class Viewer(Node):
         self._faces_topic = self.create_subscription(
             Faces, 'faces', self._take_faces, qos.reliable()
         ).topic_name
+        self.create_subscription(DriverState, 'driver_state', self._take_driver, qos.reliable())
         self.create_subscription(
             DiagnosticArray, '/diagnostics', self._take_diagnostics, qos.reliable()
         )
@@ -117,6 +134,7 @@ class Viewer(Node):
             'dropped': max(self.images.count - self.faces.count, 0),
             'age': None if self.faces.silent(now) or np.isnan(self._age) else round(self._age),
             'faces': [] if self.faces.silent(now) else self._people,
+            'driver': None if self.driver.silent(now) else self._driver,
             'why': self.why(now),
             'diagnostics': diagnostics,
             'samples': samples,
@@ -161,8 +179,21 @@ class Viewer(Node):
         self._people = [_sample(face) for face in faces.faces]
         with self._lock:
             seconds = stamp.nanoseconds * 1e-9
-            self._samples.append({'number': self.faces.count, 't': seconds, 'faces': self._people})
+            face = self._people[0] if self._people else None
+            self._add_sample(seconds, 'face', face)
         self._show(self._matcher.faces(faces))
+
+    def _add_sample(self, seconds: float, source: str, values: dict[str, Any] | None) -> None:
+        """Keep what a page draws at a stamp; None where there is nothing to draw."""
+        self._sampled += 1
+        self._samples.append({'number': self._sampled, 't': seconds, source: values})
+
+    def _take_driver(self, state: DriverState) -> None:
+        self.driver.note(time.monotonic())
+        seconds = Time.from_msg(state.header.stamp).nanoseconds * 1e-9
+        with self._lock:
+            self._driver = _shown_state(state)
+            self._add_sample(seconds, 'driver', _driver_sample(state))
 
     def _take_diagnostics(self, array: DiagnosticArray) -> None:
         with self._lock:
@@ -232,6 +263,8 @@ def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
             _application(viewer),
             host=host,
             port=port,
+            # A page that is open shall not hold up the end.
+            shutdown_timeout=1.0,
             print=lambda *_: print(f'http://{host}:{port}  (Ctrl-C ends it)', flush=True),
         )
     except OSError as error:
@@ -309,6 +342,41 @@ def _sample(face: Any) -> dict[str, Any]:
         'distance': round(place.z, 2) if head.translation_is_metric else None,
         'confidence': round(face.confidence, 2),
     }
+
+
+def _driver_sample(state: DriverState) -> dict[str, Any]:
+    signals = (state.off_road, state.off_road_accumulated, state.eye_openness, state.perclos)
+    keys = (*PANELS[2][1], *PANELS[3][1])
+    return {key: _known(signal) for key, signal in zip(keys, signals, strict=True)}
+
+
+def _shown_state(state: DriverState) -> dict[str, Any]:
+    """Return what the page writes about the driver."""
+    name, options = STATES[state.state], DriverOptions()
+    facts = {
+        'zone': state.zone or None,
+        'eyes': EYES[state.eyes],
+        'face': PRESENCES[state.presence].replace('_', ' '),
+        'blinks / min': _known(state.blink_rate, 0),
+        'yawns': _known(state.yawns, 0),
+        'nods': _known(state.nods, 0),
+    }
+    return {
+        'state': name.replace('_', ' '),
+        'color': STATE_COLORS[name],
+        'reason': state.reason,
+        'confidence': round(state.confidence, 2),
+        'facts': facts,
+        'timers': [
+            (label, _known(getattr(state, signal), 3), getattr(options, limit), unit, scale)
+            for label, signal, limit, unit, scale in _TIMERS
+        ],
+        'events': [KINDS[event.kind - 1].replace('_', ' ') for event in state.events],
+    }
+
+
+def _known(signal: Any, digits: int = 2) -> float | None:
+    return round(signal.value, digits) if signal.valid else None
 
 
 def _jpeg(pixels: Bgr) -> bytes:

@@ -16,10 +16,12 @@ COMMANDS = {
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
     'convert-ict': 'headpose_training.synthesis.heads.ict_convert:convert_ict',
+    'demo-driver': 'headpose_training.driving.demo:demo_driver',
     'evaluate': 'headpose_training.metrics.evaluate:evaluate',
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
     'judge-driver': 'headpose_training.driving.command:judge_driver',
+    'judge-driver-rendered': 'headpose_training.driving.command:judge_rendered',
     'mean-face': 'headpose_training.data.mean_face:write_mean_face',
     'render': 'headpose_training.synthesis.command:render',
     'smoke': 'headpose_training.smoke:smoke',
@@ -38,9 +40,11 @@ _USAGE = """usage: headpose-train COMMAND --help
   evaluate          judge weights:        headpose-train evaluate --weights W --data D --out O
   compare           one table of many reports
   convert-ict       the public ICT-FaceKit repository to one npz of heads
+  demo-driver       a rendered drive through the nodes over ROS topics, with truth beside it
   export            checkpoint to weights and card: headpose-train export --checkpoint C --out W
   import-hopenet    weights published with the Hopenet paper to ours
   judge-driver      the driver monitor against simulated drives with truth
+  judge-driver-rendered  detector, network and driver monitor against rendered drives
   mean-face         make the mean face of the package anew
   render            labelled faces:       headpose-train render --count 10000 --out D
   smoke             train every system for a few steps on drawn faces

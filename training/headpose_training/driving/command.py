@@ -1,17 +1,21 @@
-"""`headpose-train judge-driver`: how well the driver monitor tells what happens."""
+"""How well the driver monitor tells what happens: on simulated signals, on rendered pictures."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import read_zones
 from headpose_ros.ros.share import share_file
+from numpy.typing import NDArray
 from rich.progress import track
 
+from headpose_training.driving.rendered import SIGNALS, judge_films
 from headpose_training.driving.simulated import drives
 from headpose_training.driving.truth import (
     Outcome,
@@ -22,9 +26,15 @@ from headpose_training.driving.truth import (
 )
 from headpose_training.metrics.tables import markdown_table, write_report
 
+Array = NDArray[np.float64]
+Numbers = dict[str, float | None]
+
 #: The seed that is reported. Thresholds were chosen with others.
 JUDGED_SEED = 20_261
 _HEADER = ('', 'events', 'reported', 'precision', 'recall', 'delay, s', '95th percentile, s')
+_SIGNALS_HEADER = ('', 'known', 'median error', '95th percentile', 'measured for 1 true')
+#: Lids that blink vary by more.
+_LEAST_VARIANCE = 1e-3
 #: Rows that are shown for each kind of drive.
 _BY_DRIVE = ('glance ≥ 1 s', 'closure ≥ 0.6 s')
 
@@ -51,11 +61,87 @@ def judge_driver(
         drives(seed, sequences, attentive_hours), 'driving', sequences + round(attentive_hours * 10)
     )
     outcomes = [watch(drive, known, options) for drive in simulated]
-    report(out, outcomes, options, f'Simulated signals, seed {seed}.')
+    report(out, 'driver', outcomes, options, f'Simulated signals, seed {seed}.')
 
 
-def report(out: Path, outcomes: Sequence[Outcome], options: DriverOptions, said: str) -> None:
-    """Write `driver.md` and `driver.json` about drives that were watched, and show the table."""
+def judge_rendered(
+    out: Path,
+    weights: str = 'mnn_lite',
+    zones: Path | None = None,
+    sequences: int = 36,
+    seconds: float = 40.0,
+    rate: float = 15.0,
+    seed: int = JUDGED_SEED,
+    workers: int = 0,
+) -> None:
+    """Judge detector, network, tracker and driver monitor together on rendered drives.
+
+    Args:
+        out: Folder for driver_rendered.md and driver_rendered.json.
+        weights: Name of a network, or a file.
+        zones: Zones file; that of the package without one.
+        sequences: How many drives.
+        seconds: Length of each.
+        rate: Pictures a second.
+        seed: Of the drives; others than the default are for choosing thresholds.
+        workers: Processes that render and judge; 0 is one per core.
+
+    Raises:
+        TrainingError: There is no EGL, or the heads are missing.
+        HeadposeError: The weights or the zones cannot be used.
+    """
+    options = DriverOptions()
+    known = read_zones(zones or share_file('config/zones.yaml'))
+    processes = min(workers or os.cpu_count() or 1, sequences)
+    films = judge_films(seed, sequences, seconds, rate, weights, known, processes)
+    judged = list(track(films, 'rendering and driving', sequences))
+    said = f'Rendered at {rate:g} Hz, seed {seed}, through the network {Path(weights).name}.'
+    signals = _signals(np.concatenate([one.signals for one in judged]))
+    outcomes = [one.outcome for one in judged]
+    report(out, 'driver_rendered', outcomes, options, said, signals)
+
+
+def _signals(values: Array) -> dict[str, Numbers]:
+    """Return how the measured signals of (N, 4, 2) compare with the true ones."""
+    found = {}
+    for name, (true, measured) in zip(SIGNALS, values.transpose(1, 2, 0), strict=True):
+        there = np.isfinite(true)
+        both = there & np.isfinite(measured)
+        found[name] = {
+            'known': float(both.sum() / max(there.sum(), 1)),
+            'error': float(np.median(np.abs(measured - true)[both])),
+            'error_95': float(np.percentile(np.abs(measured - true)[both], 95)),
+            'slope': _slope(true[both], measured[both]),
+        }
+    return found
+
+
+def _slope(true: Array, measured: Array) -> float | None:
+    """Return how much more is measured for 1 more; None where the truth hardly varies."""
+    spread = float(np.var(true)) if len(true) else 0.0
+    if spread < _LEAST_VARIANCE:
+        return None
+    return float(np.mean((true - true.mean()) * (measured - measured.mean())) / spread)
+
+
+def report(
+    out: Path,
+    name: str,
+    outcomes: Sequence[Outcome],
+    options: DriverOptions,
+    said: str,
+    signals: dict[str, Numbers] | None = None,
+) -> None:
+    """Write a table about drives that were watched, and show it.
+
+    Args:
+        out: Folder.
+        name: Of the files.
+        outcomes: What was told.
+        options: Of the monitor.
+        said: What the drives are.
+        signals: How the measured signals compare with the true ones, by name.
+    """
     asked = rows(options)
     content = {
         'drives': len(outcomes),
@@ -67,8 +153,9 @@ def report(out: Path, outcomes: Sequence[Outcome], options: DriverOptions, said:
             for name, some in _by_name(outcomes).items()
         },
         'sunglasses_told': _told(outcomes),
+        'signals': signals or {},
     }
-    write_report(out, 'driver', content, _lines(content, said))
+    write_report(out, name, content, _lines(content, said))
 
 
 def _lines(content: dict[str, Any], said: str) -> list[str]:
@@ -91,7 +178,16 @@ def _lines(content: dict[str, Any], said: str) -> list[str]:
         for row, found in found_rows.items()
         if found['events'] or found['found']
     )
-    return lines + markdown_table(_HEADER, table)
+    lines += markdown_table(_HEADER, table)
+    if content['signals']:
+        lines += ['Signals against the truth, degrees and shares of open:', '']
+        lines += markdown_table(_SIGNALS_HEADER, map(_signal_cells, content['signals'].items()))
+    return lines
+
+
+def _signal_cells(signal: tuple[str, Numbers]) -> list[str]:
+    name, row = signal
+    return [name, *(_number(row[key]) for key in ('known', 'error', 'error_95', 'slope'))]
 
 
 def _cells(name: str, row: dict[str, Any]) -> list[str]:

@@ -6,13 +6,13 @@ network are judged by the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from headpose_ros.driver.episodes import LOST, STARTED, Event
-from headpose_ros.driver.monitor import DriverMonitor
+from headpose_ros.driver.monitor import DriverMonitor, Report
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import Zones
 from headpose_ros.perception.faces import Face
@@ -137,14 +137,28 @@ class Row:
     zone: bool = False
 
 
-def watch(drive: Drive, zones: Zones, options: DriverOptions) -> Outcome:
-    """Run the monitor over a drive."""
+def watch(
+    drive: Drive,
+    zones: Zones,
+    options: DriverOptions,
+    note: Callable[[Report], None] | None = None,
+) -> Outcome:
+    """Run the monitor over a drive.
+
+    Args:
+        drive: What it sees, and what is true.
+        zones: What there is to look at.
+        options: Its thresholds.
+        note: Called with every report.
+    """
     monitor, events = DriverMonitor(zones, options), list[Event]()
     states, eyes = dict[str, float](), dict[str, float]()
     first = last = None
     for stamp, faces in drive.frames:
         report = monitor.update(stamp, faces, drive.size)
         events += report.events
+        if note is not None:
+            note(report)
         passed = 0.0 if last is None else stamp - last
         states[report.state] = states.get(report.state, 0.0) + passed
         eyes[report.eyes] = eyes.get(report.eyes, 0.0) + passed
@@ -185,12 +199,12 @@ def tally(row: Row, outcomes: Iterable[Outcome]) -> dict[str, Any]:
     for outcome in outcomes:
         truth = [event for event in outcome.truth if event.kind == row.kind]
         found = [event for event in outcome.found if event.kind == row.kind]
-        pairs = _pairs(truth, found, row.zone)
+        pairs = paired(truth, found, row.zone)
         wanted = [i for i, t in enumerate(truth) if t.judged and t.duration >= row.shortest]
         hits += sum(i in pairs for i in wanted)
         misses += sum(i not in pairs for i in wanted)
         delays += [
-            found[pairs[i]].known - truth[i].onset - _definition(row, truth[i])
+            found[pairs[i]].known - truth[i].onset - definition(row, truth[i])
             for i in wanted
             if i in pairs
         ]
@@ -231,7 +245,7 @@ def _false(outcome: Outcome) -> Iterator[FoundEvent]:
     base = {'long_glance': 'glance', 'microsleep': 'closure', 'sleep': 'closure'}
     for event in outcome.found:
         kinds = {event.kind, base.get(event.kind, event.kind)}
-        if not any(t.kind in kinds and _overlap(t, event) > 0 for t in outcome.truth):
+        if not any(t.kind in kinds and overlap(t, event) > 0 for t in outcome.truth):
             yield event
 
 
@@ -246,16 +260,16 @@ def _whole(events: Iterable[Event]) -> Iterator[FoundEvent]:
         yield FoundEvent(event.kind, event.onset, event.end, first.known, event.zone, lost)
 
 
-def _pairs(truth: Sequence[TruthEvent], found: Sequence[FoundEvent], zone: bool) -> dict[int, int]:
+def paired(truth: Sequence[TruthEvent], found: Sequence[FoundEvent], zone: bool) -> dict[int, int]:
     """Return the index of the found event by that of the truth event, by greatest overlap."""
-    overlap = np.zeros((len(truth), len(found)))
+    shared = np.zeros((len(truth), len(found)))
     for i, t in enumerate(truth):
         for j, f in enumerate(found):
             fits = not zone or not t.zone or t.zone == f.zone
-            common = _overlap(t, f)
-            overlap[i, j] = common if fits and common > _LEAST_OVERLAP else 0.0
-    picked = zip(*linear_sum_assignment(-overlap), strict=True)
-    return {int(i): int(j) for i, j in picked if overlap[i, j] > 0}
+            common = overlap(t, f)
+            shared[i, j] = common if fits and common > _LEAST_OVERLAP else 0.0
+    picked = zip(*linear_sum_assignment(-shared), strict=True)
+    return {int(i): int(j) for i, j in picked if shared[i, j] > 0}
 
 
 def _verdicts(
@@ -269,7 +283,7 @@ def _verdicts(
     for j, event in enumerate(found):
         if event.duration < row.shortest:
             continue
-        overlapped = [t for t in truth if _overlap(t, event) > _LEAST_OVERLAP]
+        overlapped = [t for t in truth if overlap(t, event) > _LEAST_OVERLAP]
         if j in partner:
             true = partner[j]
             # As long as the row asks for, or near enough to that for either answer.
@@ -287,10 +301,11 @@ def _continues(found: Sequence[FoundEvent], event: FoundEvent) -> bool:
     return any(f.lost and f.end <= event.onset <= f.end + 2.0 for f in found if f is not event)
 
 
-def _overlap(truth: TruthEvent, found: FoundEvent) -> float:
+def overlap(truth: TruthEvent, found: FoundEvent) -> float:
+    """Return for how long two events are at the same time, s; negative for never."""
     return min(truth.end, found.end) - max(truth.onset, found.onset)
 
 
-def _definition(row: Row, truth: TruthEvent) -> float:
+def definition(row: Row, truth: TruthEvent) -> float:
     """Return how long after its onset an event can be known: a nod only once it is over."""
     return truth.duration if row.kind == 'nod' else row.definition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -128,12 +128,20 @@ class Setting:
         """Return the random numbers of one of the parts, from their start."""
         return np.random.default_rng(self._seeds[part])
 
-    def scene(self, head: HeadMesh, camera: Camera) -> Scene:
-        """Return the scene with the person's head in some expression before a camera."""
+    def scene(self, head: HeadMesh, camera: Camera, seated: Array | None = None) -> Scene:
+        """Return the scene with the person's head in some expression before a camera.
+
+        Args:
+            head: The person's, with an expression.
+            camera: With the head's pose.
+            seated: (3, 3) rotation of the body in the optical frame; None: drawn.
+        """
         config, draw = self.config, self.stream
         points = skin_points(head)
         light = sample_light(draw('light'), config.light, self._panoramas)
         body = anatomy(head, points, draw('body'), camera)
+        if seated is not None:
+            body = replace(body, body=camera.rotation.T @ seated)
         looks = draw('skin')
         color = hair_color(looks)
         bearded = bool(looks.random() < config.hair.beard) and config.hair.enabled

@@ -428,6 +428,26 @@ def hand_at_face(rng: Generator, body: Anatomy, skin: Skin) -> list[Solid]:
     return parts
 
 
+def raised_hands(body: Anatomy, skin: Skin, share: float) -> list[Solid]:
+    """Return both hands flat before the face, as of somebody who rubs the eyes.
+
+    Args:
+        body: The head.
+        skin: Of the person.
+        share: 0 is out of the way, in the lap; 1 is before the face.
+    """
+    marks = body.landmarks
+    away = float(marks[30, 0]) + 0.015 + 0.08 * (1.0 - share)
+    low = float(marks[8, 2]) - 0.01 - 0.35 * (1.0 - share)
+    parts = []
+    for side in (-1.0, 1.0):
+        # The same fingers in every picture.
+        hand = _hand(np.random.default_rng(0), skin, curl=0.15, side=side)
+        lean = Rotation.from_rotvec([side * 0.12, 0.0, 0.0]).as_matrix()
+        parts.append(hand.moved(lean, [away, side * 0.047, low]))
+    return parts
+
+
 def _hand(rng: Generator, skin: Skin, curl: float, side: float) -> Solid:
     """Return a hand: palm towards -x, fingers towards +z, the wrist at the origin."""
     color = skin.albedo(blood=0.1)

@@ -34,12 +34,14 @@ class LightConfig:
         dark: Share of scenes with little light: a noisy picture.
         infrared: Share of scenes with the grey look of infra-red cameras with their own lamp.
         panoramas: Folder of .hdr files that half of the scenes are lit by, or None.
+        place: One of `PLACES` for all scenes by day; empty for all of them in turn.
     """
 
     varied: bool = True
     dark: float = 0.08
     infrared: float = 0.07
     panoramas: Path | None = None
+    place: str = ''
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def sample_light(rng: Generator, config: LightConfig, files: tuple[Path, ...] = 
         panorama = read_panorama(files[rng.integers(len(files))])
         rolled = np.roll(panorama, rng.integers(SHAPE[1]), axis=1)
         return _light(rng, *_found(rolled), tilt=tilt, dark=0.0, infrared=False)
-    places = (_outdoors, _room, _studio, _cabin)
-    place = places[rng.choice(len(places), p=(0.32, 0.36, 0.14, 0.18))]
+    drawn = str(rng.choice(list(PLACES), p=_SHARES))
+    place = PLACES[config.place or drawn]
     return _light(rng, *place(rng), tilt=tilt, dark=0.0, infrared=False)
 
 
@@ -384,6 +386,16 @@ def _infrared(rng: Generator) -> Sky:
     panorama = np.full((*SHAPE, 3), rng.uniform(0.01, 0.15))
     at = toward(np.pi + rng.normal(0, 0.25), rng.normal(0, 0.2))
     return panorama, [lamp_at(at, rng.uniform(0.03, 0.15), np.ones(3), rng.uniform(0.6, 1.2))]
+
+
+#: Surroundings by day, and the share of the scenes that have them.
+PLACES: dict[str, Callable[[Generator], Sky]] = {
+    'outdoors': _outdoors,
+    'room': _room,
+    'studio': _studio,
+    'cabin': _cabin,
+}
+_SHARES = (0.32, 0.36, 0.14, 0.18)
 
 
 def _found(panorama: NDArray[np.float32]) -> Sky:
