@@ -88,9 +88,12 @@ class OpenCvYuNet(YuNet):
 
     def rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Find faces, see `YuNet.rows`."""
-        self._net.setInputSize(image.shape[1::-1])
+        # In images of a single cell OpenCV finds faces that are nowhere, now and then.
+        below, beside = (max(2 * _STRIDES[-1] - side, 0) for side in image.shape[:2])
+        padded = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        self._net.setInputSize(padded.shape[1::-1])
         self._net.setScoreThreshold(self.threshold)
-        _, rows = self._net.detect(image)
+        _, rows = self._net.detect(padded)
         return np.zeros((0, 15)) if rows is None else rows.astype(np.float64)
 
 

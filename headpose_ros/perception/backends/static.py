@@ -121,7 +121,8 @@ class _Batch:
     def _step(self) -> None:
         """Fill the flat output: one download instead of one for each output."""
         outputs = self._forward(self._crops)
-        torch.cat([value.flatten(1) for value in outputs.values()], dim=1, out=self._flat)
+        parts = [value.reshape(self.count, -1) for value in outputs.values()]
+        torch.cat(parts, dim=1, out=self._flat)
 
     def _unpacked(self, flat: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         found: dict[str, NDArray[np.float32]] = {}
