@@ -11,9 +11,14 @@ They differ by the constant :data:`FRONTAL`: `R_optical_face = R_aligned @ FRONT
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 Matrix = NDArray[np.float64]
 
@@ -23,6 +28,14 @@ FRONTAL: Matrix = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]]
 #: R_face_gaze: the REP-155 gaze frame (z along the gaze, x right, y down) of somebody who looks
 #: straight out of the face, in the face frame.
 GAZE: Matrix = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
+
+@cache
+def scipy_rotation() -> type[Rotation]:
+    """Return SciPy's class of rotations: half of what importing a node would cost otherwise."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation
 
 
 def matrix_from_aflw(angles: ArrayLike) -> Matrix:
@@ -105,14 +118,23 @@ def geodesic(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Return the angle in radians (...,) of the rotation between two (..., 3, 3) stacks."""
     relative = np.swapaxes(np.asarray(a, np.float64), -1, -2) @ np.asarray(b, np.float64)
     shape = relative.shape[:-2]
-    return Rotation.from_matrix(relative.reshape(-1, 3, 3)).magnitude().reshape(shape)
+    return scipy_rotation().from_matrix(relative.reshape(-1, 3, 3)).magnitude().reshape(shape)
 
 
 def quaternion_from_matrix(rotation: ArrayLike) -> NDArray[np.float64]:
     """Return the (4,) unit quaternion x, y, z, w of a (3, 3) rotation, w >= 0."""
-    quaternion = Rotation.from_matrix(np.asarray(rotation)).as_quat()
+    quaternion = scipy_rotation().from_matrix(np.asarray(rotation)).as_quat()
     # SciPy's own `canonical` is younger than the SciPy of Ubuntu 22.04.
     return quaternion * (-1.0 if quaternion[3] < 0 else 1.0)
+
+
+def matrix_from_quaternion(quaternion: ArrayLike) -> Matrix:
+    """Return the (3, 3) rotation of a (4,) quaternion x, y, z, w of any length but zero.
+
+    Raises:
+        ValueError: Its length is zero.
+    """
+    return scipy_rotation().from_quat(np.asarray(quaternion, np.float64)).as_matrix()
 
 
 def constant_offset(predicted: ArrayLike, target: ArrayLike) -> Matrix:
@@ -126,15 +148,15 @@ def constant_offset(predicted: ArrayLike, target: ArrayLike) -> Matrix:
         target: (N, 3, 3) rotations.
     """
     relative = np.swapaxes(np.asarray(predicted), -1, -2) @ np.asarray(target)
-    return Rotation.from_matrix(relative).mean().as_matrix()
+    return scipy_rotation().from_matrix(relative).mean().as_matrix()
 
 
 def _from_euler(order: str, angles: NDArray[np.float64]) -> Matrix:
-    flat = Rotation.from_euler(order, angles.reshape(-1, 3)).as_matrix()
+    flat = scipy_rotation().from_euler(order, angles.reshape(-1, 3)).as_matrix()
     return flat.reshape(*angles.shape[:-1], 3, 3)
 
 
 def _as_euler(order: str, rotation: ArrayLike) -> NDArray[np.float64]:
     matrices = np.asarray(rotation, np.float64)
-    flat = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler(order)
+    flat = scipy_rotation().from_matrix(matrices.reshape(-1, 3, 3)).as_euler(order)
     return flat.reshape(*matrices.shape[:-2], 3)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
-from scipy.spatial.transform import Rotation, Slerp
 from tf2_msgs.msg import TFMessage
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.geometry.rotations import matrix_from_quaternion, scipy_rotation
 from headpose_ros.ros import qos
 
 _DEPTH = 100
@@ -143,9 +143,13 @@ class _Link:
         return self._between(self.stamps[after - 1], self.stamps[after], stamp)
 
     def _between(self, before: int, after: int, stamp: int) -> Transform:
+        # Not while the node is imported: see `scipy_rotation`.
+        from scipy.spatial.transform import Slerp
+
         first, second = self.transforms[before], self.transforms[after]
         share = (stamp - before) / (after - before)
-        ends = Rotation.from_matrix([first.rotation, second.rotation])
+
+        ends = scipy_rotation().from_matrix([first.rotation, second.rotation])
         rotation = Slerp([0.0, 1.0], ends)(share).as_matrix()
         translation = (1 - share) * first.translation + share * second.translation
         return Transform(rotation, translation)
@@ -245,7 +249,7 @@ def _transform(message: Any) -> Transform | None:
     place, turn = np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w])
     if not (np.isfinite(place).all() and np.isfinite(turn).all() and turn.any()):
         return None
-    return Transform(Rotation.from_quat(turn).as_matrix(), place)
+    return Transform(matrix_from_quaternion(turn), place)
 
 
 def _name(frame: str) -> str:
