@@ -24,6 +24,8 @@ GROUPS: dict[str, range] = {
     'outer_lips': range(48, 60),
     'inner_lips': range(60, 68),
 }
+#: What opens and closes, in the order in which openness is given.
+OPENING = ('right_eye', 'left_eye', 'inner_lips')
 CLOSED_GROUPS = frozenset({'right_eye', 'left_eye', 'outer_lips', 'inner_lips'})
 
 #: Schemes by name: which points of iBUG-68 a network of that scheme gives, in its order. 3DFAW's
@@ -92,3 +94,16 @@ def eye_line_angle(points: ArrayLike) -> float:
     left = points[list(GROUPS['left_eye'])].mean(axis=0)
     dx, dy = left - right
     return float(np.arctan2(dy, dx))
+
+
+def can_judge_openness(visibility: ArrayLike) -> NDArray[np.bool_]:
+    """Tell whether the right eye, the left eye and the mouth are seen well enough.
+
+    Args:
+        visibility: (68,) probability, or truth, of each landmark being seen.
+
+    Returns:
+        (3,) bool: more than half of the points of each are seen.
+    """
+    seen = np.asarray(visibility, np.float64)
+    return np.array([seen[list(GROUPS[name])].mean() > 0.5 for name in OPENING])

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.landmarks import can_judge_openness
 from headpose_ros.geometry.rotations import geodesic, matrix_from_aflw
 from headpose_ros.models.registry import MODELS
 
@@ -12,15 +13,16 @@ from headpose_training.data.augment import (
     COARSE_FACTORS,
     Augmentation,
     coarsen,
-    cut,
     mirror,
     occlude,
 )
 from headpose_training.data.drawn_faces import project
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
 from headpose_training.data.formats import read_faces
+from headpose_training.data.labelled_crop import Crop, cut
 from headpose_training.data.module import FaceCrops, FaceData
 from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.spoil import spoil
 from headpose_training.errors import TrainingError
 
 
@@ -125,7 +127,42 @@ def test_labels_that_a_dataset_lacks_stay_absent(real_faces):
     face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
     bare = replace(face, landmarks=None, annotated_box=face.box)
     batch = FaceCrops([bare], MODELS['mnn_lite'], augmentation=Augmentation())[0]
-    assert set(batch) == {'image', 'rotation'}
+    assert set(batch) == {'image', 'rotation', 'openness', 'face'}
+    assert batch['openness'].isnan().all()
+    assert batch['face'] == 1
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_a_spoilt_crop_shows_at_most_half_of_the_landmarks_or_a_blur(real_faces, seed):
+    face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    window = CropWindow.around_landmarks(face.landmarks, 0.0)
+    crop = spoil(face, window, 64, np.random.default_rng(seed))
+    inside = np.all((crop.points > 0) & (crop.points < 1), axis=1)
+    extent = np.ptp(crop.points[inside], axis=0).max() if inside.any() else 0.0
+    sharpness = cv2.Laplacian(crop.image, cv2.CV_32F).std()
+    plain = cv2.Laplacian(cut(face, window, 64).image, cv2.CV_32F).std()
+    assert not crop.face
+    assert inside.mean() <= 0.5 or extent < 0.4 or sharpness < plain / 2
+
+
+def test_mirroring_swaps_the_eyes():
+    image = np.zeros((8, 8, 3), np.uint8)
+    crop = Crop(image, None, None, None, openness=np.array([0.1, 0.9, 0.3]))
+    assert mirror(crop).openness.tolist() == [0.9, 0.1, 0.3]
+
+
+def test_the_openness_of_a_covered_eye_is_unknown(real_faces):
+    face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
+    visible = np.ones(68, bool)
+    visible[36:42] = False
+    assert can_judge_openness(visible).tolist() == [False, True, True]
+    covered = replace(face, openness=np.array([0.5, 0.5, 0.1]))
+    augment = Augmentation(occlusion=1.0)
+    window = CropWindow.around_landmarks(face.landmarks, 0.0)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        crop = augment(covered, window, 64, rng)
+        np.testing.assert_array_equal(~np.isnan(crop.openness), can_judge_openness(crop.visible))
 
 
 def test_depth_of_a_turned_head_is_found(real_faces, head_model):
@@ -188,7 +225,8 @@ def test_datasets_are_mixed_with_the_labels_that_all_have(real_faces):
     hidden[40:] = False
     rendered = replace(known, depth=np.zeros(68), visible=hidden)
     crops = FaceCrops([known, rendered], MODELS['mnn_lite'])
-    assert set(crops[0]) == set(crops[1]) == {'image', 'points', 'rotation', 'visible'}
+    labels = {'image', 'points', 'rotation', 'visible', 'openness', 'face'}
+    assert set(crops[0]) == set(crops[1]) == labels
 
 
 def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_model):

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.landmarks import GROUPS, MIRROR
+from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from headpose_training.errors import TrainingError
+from headpose_training.synthesis.annotation import annotated, evenly_spaced
+from headpose_training.synthesis.camera import Camera
 from headpose_training.synthesis.heads import anny, makehuman
 from headpose_training.synthesis.heads.anny import AnnyHeads, Phenotype
 from headpose_training.synthesis.heads.expressions import Expression, random_expression
@@ -71,6 +74,41 @@ def distance_to_surface(point, mesh):
 def test_landmarks_lie_on_the_skin(strangers, expression):
     mesh = strangers[0].mesh(expression)
     assert max(distance_to_surface(p, mesh) for p in mesh.landmarks) < 0.0004
+
+
+def camera_before(yaw):
+    K = np.array([[500.0, 0, 127.5], [0, 500.0, 127.5], [0, 0, 1]])
+    turned = face_from_aligned(matrix_from_aflw(np.radians([0.0, yaw, 0.0])))
+    return Camera(K, 256, turned, np.array([0.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize(('yaw', 'far', 'near'), [(40, slice(3, 6), 13), (-40, slice(11, 14), 3)])
+def test_the_jaw_of_a_turned_head_is_marked_on_its_outline(person, yaw, far, near):
+    mesh, camera = person.mesh(NEUTRAL), camera_before(yaw)
+    marks = annotated(mesh, camera)
+    bare = mesh.vertices[(mesh.regions['ears'] < 0.01) & (mesh.regions['body'] < 0.01)]
+    skin, fixed = camera.project(bare), camera.project(mesh.landmarks)
+    side = np.sign(fixed[30, 0] - fixed[[0, 16], 0].mean())
+    jaw = camera.project(marks)[list(GROUPS['jaw'])]
+    for mark, own in zip(jaw[far], fixed[far], strict=True):
+        level = skin[abs(skin[:, 1] - mark[1]) < 0.7]
+        outline = (side * level[:, 0]).max()
+        # A pixel is two millimetres.
+        assert side * mark[0] == pytest.approx(outline, abs=1.0)
+        assert side * own[0] < outline - 2.0
+    # The cheek that is turned to the camera has no outline: marks follow the fixed places.
+    steps = np.linalg.norm(np.diff(jaw, axis=0), axis=1)
+    for half in (steps[:8], steps[8:]):
+        np.testing.assert_allclose(half, half.mean(), rtol=0.3)
+    assert np.linalg.norm(fixed[:17] - jaw[near], axis=1).min() < 5
+
+
+def test_marks_between_corners_are_spread_evenly(person):
+    marks = evenly_spaced(person.mesh(NEUTRAL).landmarks.astype(float))
+    for line in ((36, 37, 38, 39), (45, 46, 47, 42)):
+        gaps = np.linalg.norm(np.diff(marks[list(line)], axis=0), axis=1)
+        np.testing.assert_allclose(gaps, gaps.mean(), rtol=0.12)
+    np.testing.assert_allclose(evenly_spaced(marks), marks, atol=1e-3)
 
 
 def test_the_zero_pose_of_the_average_head_is_that_of_the_mean_face(person):

@@ -8,39 +8,18 @@ from typing import Any
 
 import cv2
 import numpy as np
-from headpose_ros.geometry.crop import CropWindow, apply_affine
-from headpose_ros.geometry.landmarks import MIRROR
-from headpose_ros.geometry.rotations import in_plane, mirrored
-from headpose_ros.perception.crop import cut as cut_pixels
+from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.landmarks import MIRROR, can_judge_openness
+from headpose_ros.geometry.rotations import mirrored
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from headpose_training.data.labelled_crop import Crop, Image, cut
 from headpose_training.data.samples import LabelledFace
-
-Image = NDArray[np.uint8]
+from headpose_training.data.spoil import spoil
 
 #: Down-sampling of the Hopenet paper's low-resolution training.
 COARSE_FACTORS = (1, 6, 11, 16, 21)
-
-
-@dataclass(frozen=True)
-class Crop:
-    """One network input with its labels.
-
-    Attributes:
-        image: uint8 (S, S, 3) BGR.
-        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`; or None.
-        rotation: (3, 3) camera-aligned rotation of the head in the crop; or None.
-        visible: (68,) bool: inside the crop and not behind an occluder, nor hidden by annotation;
-            None without landmarks. Self-occlusion is added by the dataset, which knows the head.
-        depth: (68,) depth over the crop's side, larger is farther; or None.
-    """
-
-    image: Image
-    points: NDArray[np.float64] | None
-    rotation: NDArray[np.float64] | None
-    visible: NDArray[np.bool_] | None
-    depth: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +41,8 @@ class Augmentation:
         noise: Probability of sensor noise.
         jpeg: Probability of JPEG compression at quality 15 to 70.
         occlusion: Probability of an occluding rectangle over part of the face.
+        spoilt: Probability of a crop that shows no face, a part of one, or a blur, for networks
+            that tell whether there is a face.
     """
 
     roll_deg: float = 45.0
@@ -77,18 +58,24 @@ class Augmentation:
     noise: float = 0.15
     jpeg: float = 0.2
     occlusion: float = 0.25
+    spoilt: float = 0.0
 
     def __call__(self, face: LabelledFace, window: CropWindow, size: int, rng: Generator) -> Crop:
         """Return a random crop of `size` px of a face, around its window."""
+        if rng.random() < self.spoilt:
+            crop = spoil(face, window, size, rng)
+            return replace(crop, image=self._degraded(crop.image, rng))
         crop = cut(face, self._jittered(window, rng), size)
         if rng.random() < self.mirror:
             crop = mirror(crop)
-        image, visible = crop.image.copy(), crop.visible
+        image, visible, openness = crop.image.copy(), crop.visible, crop.openness
         if rng.random() < self.occlusion:
             image, covers = occlude(image, rng)
             if crop.points is not None and visible is not None:
                 visible = visible & ~covers(crop.points)
-        return replace(crop, image=self._degraded(image, rng), visible=visible)
+                openness = np.where(can_judge_openness(visible), openness, np.nan)
+        image = self._degraded(image, rng)
+        return replace(crop, image=image, visible=visible, openness=openness)
 
     def _jittered(self, window: CropWindow, rng: Generator) -> CropWindow:
         dx, dy = rng.uniform(-self.shift, self.shift, 2) * window.side
@@ -113,24 +100,6 @@ class Augmentation:
         return image
 
 
-def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
-    """Cut a window out of a face's image; the labels turn with it.
-
-    Raises:
-        TrainingError: The image is missing or broken.
-    """
-    pixels = cut_pixels(face.read_image(), window, size)
-    rotation = None if face.rotation is None else in_plane(-window.angle) @ face.rotation
-    depth = None if face.depth is None else face.depth / window.side
-    if face.landmarks is None:
-        return Crop(pixels, None, rotation, None, depth)
-    points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
-    visible = np.all((points > 0) & (points < 1), axis=1)
-    if face.visible is not None:
-        visible &= face.visible
-    return Crop(pixels, points, rotation, visible, depth)
-
-
 def mirror(crop: Crop) -> Crop:
     """Return the left-right mirrored crop, with landmarks swapped to their partners."""
     return Crop(
@@ -139,6 +108,8 @@ def mirror(crop: Crop) -> Crop:
         rotation=None if crop.rotation is None else mirrored(crop.rotation),
         visible=None if crop.visible is None else crop.visible[MIRROR],
         depth=None if crop.depth is None else crop.depth[MIRROR],
+        openness=crop.openness[[1, 0, 2]],
+        face=crop.face,
     )
 
 

@@ -16,15 +16,17 @@ from headpose_ros.models.registry import ModelSpec
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from headpose_training.data.augment import Augmentation, Crop, cut
+from headpose_training.data.augment import Augmentation
 from headpose_training.data.crops import CROPS
 from headpose_training.data.face_model import FaceModel
 from headpose_training.data.formats import FORMATS, read_faces
+from headpose_training.data.labelled_crop import Crop, cut
 from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
 
-#: B crops with labels, shapes as in `data.augment.Crop`; labels that the faces lack are absent.
+#: B crops with labels, shapes as in `data.labelled_crop.Crop`; labels that the faces lack are
+#: absent, but for `openness` (B, 3), NaN where unknown, and `face` (B,), 1 where there is one.
 #: `image` float32 (B, 3, S, S), `points` (B, 68, 2) in [0, 1], `rotation` (B, 3, 3), `visible`
 #: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side.
 Batch = dict[str, Tensor]
@@ -106,6 +108,8 @@ class FaceCrops(Dataset[Batch]):
             for name, label in labels.items()
             if label is not None and name in self._labels
         }
+        tensors['openness'] = torch.from_numpy(crop.openness.astype(np.float32))
+        tensors['face'] = torch.tensor(float(crop.face))
         return {'image': self.spec.to_input(crop.image), **tensors}
 
     def _crop(self, face: LabelledFace, window: CropWindow) -> Crop:

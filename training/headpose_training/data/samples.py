@@ -25,6 +25,8 @@ class LabelledFace:
         visible: (68,) bool, as annotated.
         depth: (68,) float64, depth of the landmarks in px of the image, larger is farther, zero
             at their mean.
+        openness: (3,) float64 of the person's right eye, left eye and mouth, as in
+            `headpose_ros.perception.faces.Face`; NaN where unknown.
         annotated_box: (4,) x, y, w, h px of the face box that the dataset comes with.
     """
 
@@ -34,6 +36,7 @@ class LabelledFace:
     rotation: NDArray[np.float64] | None = None
     visible: NDArray[np.bool_] | None = None
     depth: NDArray[np.float64] | None = None
+    openness: NDArray[np.float64] | None = None
     annotated_box: NDArray[np.float64] | None = None
 
     def read_image(self) -> NDArray[np.uint8]:

@@ -15,9 +15,8 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
-from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.rotations import aligned_from_face, constant_offset
-from headpose_ros.perception.crop import cut
 from headpose_ros.perception.infer import FaceNetwork
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
-from headpose_training.metrics.estimates import window_of
+from headpose_training.metrics.estimates import estimate_of_changed
 from headpose_training.metrics.intervals import measure
 from headpose_training.metrics.landmarks import nme_outer_eyes
 from headpose_training.metrics.pose import FACTORISATION, geodesic_deg, mean_pose
@@ -54,7 +53,7 @@ _NOTES = (
 def low_resolution(
     data: Path,
     out: Path,
-    weights: Sequence[str] = ('mnn_lite',),
+    weights: Sequence[str] = (DEFAULT_MODEL,),
     format: str = 'real_faces',
     sets: Sequence[str] = JUDGE_SETS,
     device: str = 'auto',
@@ -127,27 +126,15 @@ def _estimates(
     """Return (N, 3, 3) rotations by method, and the NME of the faces with landmarks."""
     rotations, solved, nme = [], [], []
     for face in track(faces, f'x{factor}', transient=True):
-        rotation, landmarks = _estimate(network, face, factor)
-        rotations.append(rotation)
+        estimate = estimate_of_changed(network, face, lambda crop: thinned(crop, factor))
+        landmarks = estimate.landmarks
+        rotations.append(aligned_from_face(estimate.rotation))
         if len(landmarks):
             solved.append(solve_pose(in_crop(landmarks)))
             if face.landmarks is not None:
                 nme.append(nme_outer_eyes(landmarks[None], face.landmarks[None])[0])
     poses = {_DIRECT: np.stack(rotations), **({_SOLVED: np.stack(solved)} if solved else {})}
     return poses, np.array(nme)
-
-
-def _estimate(network: FaceNetwork, face: LabelledFace, factor: int) -> tuple[Array, Array]:
-    """Return the aligned rotation and the landmarks in px of the image, of a coarse crop."""
-    size, margin = network.spec.input_size, network.spec.margin / LANDMARK_BOX_MARGIN
-    seen = window_of(face).scaled(margin)
-    crop = thinned(cut(face.read_image(), seen, size), factor)
-    # The network enlarges what it is given by its margin: what it then sees is this crop exactly.
-    middle = (size - 1) / 2
-    estimate = network.estimate(crop, [CropWindow(middle, middle, size).scaled(1 / margin)])[0]
-    return aligned_from_face(estimate.rotation), apply_affine(
-        seen.to_image(size), estimate.landmarks
-    )
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

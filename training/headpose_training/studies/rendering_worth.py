@@ -73,7 +73,7 @@ def rendering_worth(
     seed: int = 1,
     workers: int = 0,
     fit_arguments: Sequence[str] = (),
-    ablation_arguments: Sequence[str] = (),
+    ablation_arguments: Sequence[str] = ('--trainer.max_epochs=4',),
 ) -> None:
     """Render, train and judge; write rendering_worth.md, .json and .png.
 

@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
+from headpose_ros.geometry.landmarks import can_judge_openness
 from headpose_ros.geometry.rotations import aligned_from_face
 from numpy.typing import NDArray
 
@@ -202,12 +204,21 @@ _maker: list[FaceMaker | TrainingError] = []
 
 
 def _start_worker(faces: Faces) -> None:
+    parent = parent_process()
+    if parent is not None:
+        # A pool that is killed leaves its processes behind, waiting for ever.
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     cv2.setNumThreads(1)
     try:
         _maker[:] = [faces.open()]
     except TrainingError as error:
         # Raised with the first face: a pool says nothing about why its start failed.
         _maker[:] = [error]
+
+
+def _end_with(parent: int) -> None:
+    connection.wait([parent])
+    os._exit(1)
 
 
 def _started() -> FaceMaker:
@@ -342,8 +353,15 @@ def _read(shard: Path, rows: dict[str, NDArray], row: int) -> LabelledFace:
         rotation=aligned_from_face(rows['facing'][row]),
         visible=rows['visible'][row],
         depth=(optical[:, 2] - middle) * focal / middle,
+        openness=_openness(rows, row),
         annotated_box=rows['box'][row],
     )
+
+
+def _openness(rows: dict[str, NDArray], row: int) -> NDArray:
+    """Return (3,): eyes and mouth; NaN for what is mostly hidden, which nobody can judge."""
+    openness = np.append(rows['eye_openness'][row], rows['mouth_openness'][row])
+    return np.where(can_judge_openness(rows['visible'][row]), openness, np.nan)
 
 
 RENDERED = DatasetFormat(

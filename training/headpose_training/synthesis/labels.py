@@ -9,6 +9,7 @@ from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.geometry.rotations import toward
 from numpy.typing import NDArray
 
+from headpose_training.synthesis.annotation import annotated
 from headpose_training.synthesis.camera import Camera, depth_from_buffer
 from headpose_training.synthesis.scene import Scene
 
@@ -31,9 +32,10 @@ class Labels:
         t: (3,) metres, the sellion in the optical frame.
         facing: (3, 3) R_optical_face as a camera pointed straight at the face would see it: what
             a network can tell from the crop alone.
-        landmarks: (68, 2) px, iBUG-68 order.
-        landmarks3d: (68, 3) metres in the face frame, with the expression.
-        visible: (68,) bool: in the picture and nothing opaque before it.
+        landmarks: (68, 2) px, iBUG-68 order, where people mark them: see `annotation`.
+        landmarks3d: (68, 3) metres in the face frame, the same places.
+        visible: (68,) bool: the landmark's fixed place on the skin is in the picture and nothing
+            opaque is before it; a jaw point that is marked on the outline may be hidden.
         eye_openness: (2,) of the person's right and left eye, see `HeadMesh`.
         mouth_openness: () see `HeadMesh`.
         gaze: (2, 3) unit directions of sight in the face frame, the right eye first.
@@ -69,17 +71,17 @@ def label(scene: Scene, depth: NDArray[np.float32], seed: tuple[int, int] = (0, 
         seed: Of the dataset and of the face.
     """
     camera, head = scene.camera, scene.head
-    points = head.landmarks.astype(np.float64)
-    pixels = camera.project(points)
-    inside = ((pixels > -0.5) & (pixels < camera.size - 0.5)).all(axis=1)
+    fixed, points = head.landmarks.astype(np.float64), annotated(head, camera)
+    pixels, places = camera.project(points), camera.project(fixed)
+    inside = ((places > -0.5) & (places < camera.size - 0.5)).all(axis=1)
     return Labels(
         K=camera.K,
         R=camera.rotation,
         t=camera.translation,
-        facing=facing(camera, points),
+        facing=facing(camera, fixed),
         landmarks=pixels,
         landmarks3d=points,
-        visible=inside & in_front(camera, points, depth),
+        visible=inside & in_front(camera, fixed, depth),
         eye_openness=head.eye_openness.astype(np.float64),
         mouth_openness=np.array(head.mouth_openness),
         gaze=head.gaze.astype(np.float64),

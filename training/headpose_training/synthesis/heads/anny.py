@@ -26,10 +26,12 @@ from headpose_training.synthesis.heads.blended import (
     HeadModel,
     Person,
     Shape,
+    face_skin,
     skin_points,
 )
 from headpose_training.synthesis.heads.expressions import BLEND_SHAPES
 from headpose_training.synthesis.heads.eyeball import fit_eyeballs
+from headpose_training.synthesis.heads.jaw_paths import jaw_paths
 from headpose_training.synthesis.heads.makehuman import (
     METRES,
     VERTICES,
@@ -235,7 +237,8 @@ class AnnyHeads:
         surface = surface.with_lash_places(points, *fit_eyeballs(head, self._balls))
         own = np.where(number < len(bust.vertices), number, -1)
         shapes = _shapes(folder, own, self._turn)
-        return HeadModel(surface, shapes, landmarks, regions, bust.cut.smooth)
+        jaw = jaw_paths(points - origin, face_skin(surface), landmarks)
+        return HeadModel(surface, shapes, landmarks, jaw, regions, bust.cut.smooth)
 
 
 def random_phenotype(rng: np.random.Generator) -> Phenotype:

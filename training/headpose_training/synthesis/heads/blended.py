@@ -18,7 +18,8 @@ from headpose_training.synthesis.heads.eyeball import (
     turn_to,
     unit_eyeball,
 )
-from headpose_training.synthesis.heads.mesh import HeadMesh, is_skin, no_triangles
+from headpose_training.synthesis.heads.jaw_paths import by_mark
+from headpose_training.synthesis.heads.mesh import HeadMesh, Material, is_skin, no_triangles
 from headpose_training.synthesis.heads.places import Landmarks
 from headpose_training.synthesis.heads.simplify import TRIALS, fewer_triangles, hair_edge
 from headpose_training.synthesis.heads.surface import Normals, Surface, joined
@@ -67,6 +68,7 @@ class HeadModel:
         surface: Of the head without its eyeballs.
         shapes: By their ARKit names.
         landmarks: Places of the landmarks.
+        jaw: Places across the edge of the jaw, see `jaw_paths`.
         regions: (P,) float32 per name, see `HeadMesh.regions`.
         refine: (P, C) the points of the surface from the C points that shapes move; None where
             they are the same.
@@ -77,6 +79,7 @@ class HeadModel:
     surface: Surface
     shapes: dict[str, Shape]
     landmarks: Landmarks
+    jaw: Landmarks
     regions: dict[str, Float]
     refine: csr_matrix | None = None
     normal_shift: Float | None = None
@@ -121,13 +124,14 @@ class HeadModel:
         triangles, rows = fewer_triangles(trials, self.surface.triangles)
         materials = self.surface.materials[rows]
         surface, kept = self.surface.with_triangles(
-            triangles, materials, self.landmarks.corners.ravel()
+            triangles, materials, np.append(self.landmarks.corners, self.jaw.corners)
         )
         thin = replace(
             self,
             surface=surface,
             shapes=self._shapes_of(kept),
             landmarks=self.landmarks.of_points(kept),
+            jaw=self.jaw.of_points(kept),
             regions={name: mask[kept] for name, mask in self.regions.items()},
             refine=None if self.refine is None else self.refine[kept],
         )
@@ -193,7 +197,7 @@ class Person:
         skin = self._skin(self._weights(expression), look)
         ball = unit_eyeball()[1] @ (self._radius * turn_to(look)).T.astype(np.float32)
         points = np.concatenate([skin, *(ball + eye.astype(np.float32) for eye in self._eyes)])
-        landmarks = model.landmarks(points)
+        landmarks, normals = model.landmarks(points), model.normals(points)
         inner = np.linalg.norm(landmarks[[61, 62, 63]] - landmarks[[67, 66, 65]], axis=1).mean()
         width = np.linalg.norm(landmarks[54] - landmarks[48])
         whole = model.whole
@@ -202,8 +206,10 @@ class Person:
             triangles=whole.triangles,
             materials=whole.materials,
             uv=whole.uv,
-            normals=np.take(model.normals(points), whole.point_of, axis=0),
+            normals=np.take(normals, whole.point_of, axis=0),
             landmarks=landmarks,
+            jaw_paths=by_mark(model.jaw(points)),
+            jaw_normals=by_mark(model.jaw(normals)),
             eye_centers=self._eyes.astype(np.float32),
             eye_radius=self._radius,
             gaze=np.tile(look, (2, 1)).astype(np.float32),
@@ -275,6 +281,11 @@ def _push_out(points: Float, lids: Index, eye: Array, radius: float, look: Array
     floor, distance = floor[near], distance[near]
     held = floor + _SOFT * np.exp((distance - floor) / _SOFT - 1.0)
     points[lids[near]] = eye + offset[near] * (held / distance)[:, None]
+
+
+def face_skin(surface: Surface) -> Index:
+    """Return (F, 3) points of the triangles of skin, without the body's."""
+    return surface.corners[surface.materials == Material.SKIN]
 
 
 def skin_points(surface: Surface) -> NDArray[np.bool_]:

@@ -17,10 +17,12 @@ from headpose_training.synthesis.heads.blended import (
     HeadModel,
     Person,
     Shape,
+    face_skin,
     skin_points,
 )
 from headpose_training.synthesis.heads.expressions import BLEND_SHAPES
 from headpose_training.synthesis.heads.eyeball import fit_eyeballs
+from headpose_training.synthesis.heads.jaw_paths import jaw_paths
 from headpose_training.synthesis.heads.mesh import Material
 from headpose_training.synthesis.heads.places import Landmarks
 from headpose_training.synthesis.heads.regions import below_neck, ears_by_place, head_regions
@@ -169,7 +171,8 @@ def _model(
     regions = head_regions(points, places, ears_by_place(points, places), skin_points(surface))
     surface = surface.with_body(below_neck(points))
     surface = surface.with_lash_places(mean, *fit_eyeballs(mean, balls))
-    return HeadModel(surface, shapes, landmarks, regions)
+    jaw = jaw_paths(points, face_skin(surface), landmarks)
+    return HeadModel(surface, shapes, landmarks, jaw, regions)
 
 
 def _shapes(data: dict[str, NDArray], kept: NDArray[np.int32], turn: Array) -> dict[str, Shape]:

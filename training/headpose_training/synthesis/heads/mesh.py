@@ -7,9 +7,11 @@ from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
+from headpose_ros.geometry.landmarks import GROUPS
 from numpy.typing import NDArray
 
 from headpose_training.synthesis.heads.expressions import Expression
+from headpose_training.synthesis.heads.jaw_paths import LENGTH
 
 Float = NDArray[np.float32]
 
@@ -31,6 +33,11 @@ class Material(IntEnum):
 def no_triangles() -> NDArray[np.int32]:
     """Return (0, 3) triangles."""
     return np.zeros((0, 3), np.int32)
+
+
+def no_paths() -> Float:
+    """Return (0, 0, 3) places."""
+    return np.zeros((0, 0, 3), np.float32)
 
 
 def is_skin(materials: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -60,6 +67,9 @@ class HeadMesh:
         eye_openness: (2,) float32 in 0..1: gap of the lids over that of the neutral expression.
         mouth_openness: Gap of the inner lips over the width of the mouth.
         regions: Soft masks (V,) float32 in 0..1 by the names in `REGIONS`.
+        jaw_paths: (17, N, 3) float32 metres: places on the skin from the front of the face to
+            behind each of the jaw's landmarks, see `jaw_paths`. By default the landmarks alone.
+        jaw_normals: (17, N, 3) float32 normals of the skin there.
         outline: (N, 3) int32 triangles of about the same skin, but fewer: enough for its shadow and
             under hair. By default those of the skin.
     """
@@ -76,10 +86,16 @@ class HeadMesh:
     eye_openness: Float
     mouth_openness: float
     regions: dict[str, Float] = field(default_factory=dict)
+    jaw_paths: Float = field(default_factory=no_paths)
+    jaw_normals: Float = field(default_factory=no_paths)
     outline: NDArray[np.int32] = field(default_factory=no_triangles)
 
     def __post_init__(self) -> None:
-        """Let the skin be its own outline."""
+        """Let the skin be its own outline, and paths stay where they are."""
+        if not len(self.jaw_paths):
+            jaw = self.landmarks[list(GROUPS['jaw'])]
+            object.__setattr__(self, 'jaw_paths', np.repeat(jaw[:, None], LENGTH, axis=1))
+            object.__setattr__(self, 'jaw_normals', np.zeros_like(self.jaw_paths))
         if not len(self.outline):
             object.__setattr__(self, 'outline', self.triangles[is_skin(self.materials)])
 

@@ -1,0 +1,58 @@
+"""A network's input with its labels, cut out of a labelled face's image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from headpose_ros.geometry.crop import CropWindow, apply_affine
+from headpose_ros.geometry.rotations import in_plane
+from headpose_ros.perception.crop import cut as cut_pixels
+from numpy.typing import NDArray
+
+from headpose_training.data.samples import LabelledFace
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One network input with its labels.
+
+    Attributes:
+        image: uint8 (S, S, 3) BGR.
+        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`; or None.
+        rotation: (3, 3) camera-aligned rotation of the head in the crop; or None.
+        visible: (68,) bool: inside the crop and not behind an occluder, nor hidden by annotation;
+            None without landmarks. Self-occlusion is added by the dataset, which knows the head.
+        depth: (68,) depth over the crop's side, larger is farther; or None.
+        openness: (3,) right eye, left eye, mouth; NaN where unknown or hidden.
+        face: Whether a whole face can be recognised; the other labels are void where not.
+    """
+
+    image: Image
+    points: NDArray[np.float64] | None
+    rotation: NDArray[np.float64] | None
+    visible: NDArray[np.bool_] | None
+    depth: NDArray[np.float64] | None = None
+    openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    face: bool = True
+
+
+def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
+    """Cut a window out of a face's image; the labels turn with it.
+
+    Raises:
+        TrainingError: The image is missing or broken.
+    """
+    pixels = cut_pixels(face.read_image(), window, size)
+    rotation = None if face.rotation is None else in_plane(-window.angle) @ face.rotation
+    depth = None if face.depth is None else face.depth / window.side
+    openness = np.full(3, np.nan) if face.openness is None else face.openness
+    if face.landmarks is None:
+        return Crop(pixels, None, rotation, None, depth, openness)
+    points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
+    visible = np.all((points > 0) & (points < 1), axis=1)
+    if face.visible is not None:
+        visible &= face.visible
+    return Crop(pixels, points, rotation, visible, depth, openness)
