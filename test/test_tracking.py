@@ -149,21 +149,59 @@ def test_of_two_tracks_equally_on_one_face_the_older_stays():
 
 
 def test_motion_is_learned_and_fades():
-    motion = Motion(np.zeros(2), 0.0, np.zeros(2))
+    motion = Motion(np.zeros(2), 0.0, np.zeros(2), 20.0)
     for frame in range(1, 60):
-        motion = motion.moved(np.array([10.0 * frame, 0.0]), frame / 30, keep_velocity=False)
+        motion = motion.moved(CropWindow(10.0 * frame, 0.0, 40.0), frame / 30, crowded=False)
+    assert motion.side == pytest.approx(40, rel=0.03)
     assert motion.velocity == pytest.approx([300, 0], rel=0.01)
     assert motion.at(motion.stamp + 0.1)[0] - motion.center[0] == pytest.approx(28.5, rel=0.02)
     assert motion.at(motion.stamp + 60)[0] - motion.center[0] == pytest.approx(300, rel=0.02)
+
+
+def seen(tracks, stamp, places):
+    """Let one image pass, in which the landmarks put the windows to (x, side)."""
+    tracks.advance(stamp)
+    moved = zip(tracks.visible, places, strict=True)
+    tracks.follow([replace(t, window=CropWindow(x, 200.0, side)) for t, (x, side) in moved])
+
+
+def test_a_face_that_walked_out_of_the_picture_is_awaited_at_its_border():
+    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    step(tracks, 0.0, [at(350, side=60)])
+    for frame in range(1, 30):
+        seen(tracks, frame / 30, [(350.0 + 10 * frame, 60.0)])
+    assert tracks.visible[0].motion.velocity[0] > 250
+    tracks.advance(1.0)
+    tracks.follow([])
+    step(tracks, 2.0, [at(615, side=60)])
+    assert ids(tracks.visible) == ['f1']
+
+
+def test_a_face_that_another_covers_keeps_its_size_and_way():
+    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    near, far = (lambda k: 100.0 + 6 * k), (lambda k: 400.0 - 6 * k)
+    step(tracks, 0.0, [at(near(0), side=150), at(far(0), side=120)])
+    for frame in range(1, 15):
+        seen(tracks, frame / 30, [(near(frame), 150.0), (far(frame), 120.0)])
+    front, back = ids(tracks.visible)
+    # The covered face's landmarks stay beside the one before it, and shrink.
+    for frame in range(15, 30):
+        squeezed = (far(14) - 2, 120.0 - 8 * (frame - 14))
+        seen(tracks, frame / 30, [(near(frame), 150.0), squeezed][: len(tracks.visible)])
+    assert ids(tracks.hidden) == [back]
+    assert tracks.hidden[0].motion.side == pytest.approx(120, rel=0.05)
+    assert tracks.hidden[0].motion.velocity[0] == pytest.approx(-180, rel=0.2)
+    step(tracks, 1.3, [at(near(39), side=150), at(far(39), side=120)])
+    assert set(ids(tracks.visible)) == {front, back}
 
 
 def test_assignment_minimises_the_whole_cost_within_the_gates():
     tracks = Tracks()
     step(tracks, 0.0, [at(100), at(112)])
     # The nearest of the first track is the only one of the second.
-    assert assign(tracks.visible, [at(107), at(94)], 0.0) == {0: 1, 1: 0}
-    assert assign(tracks.visible, [at(100, side=40)], 0.0) == {}
-    assert assign(tracks.visible, [at(125)], 0.0) == {}
+    assert assign(tracks.visible, [at(107), at(94)], 0.0, SHAPE) == {0: 1, 1: 0}
+    assert assign(tracks.visible, [at(100, side=40)], 0.0, SHAPE) == {}
+    assert assign(tracks.visible, [at(125)], 0.0, SHAPE) == {}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +288,7 @@ def test_a_detection_belongs_to_one_track_at_most(frames):
     for dt, detections in frames:
         stamp += dt
         tracks.advance(stamp)
-        pairs = assign(tracks.visible, detections or [], stamp)
+        pairs = assign(tracks.visible, detections or [], stamp, SHAPE)
         assert len(set(pairs.values())) == len(pairs)
         step(tracks, stamp, detections)
 

@@ -29,11 +29,14 @@ _DOUBTED_AFTER = 0.5
 _DUPLICATE_IOU = 0.6
 #: Jumps from the expected place shorter than this, in sides of the window, say nothing.
 _USUAL_JUMP = 0.05
-#: Nearer than this to another track, in sides of the window, a face may be mistaken for it: what
-#: is measured then does not change its velocity.
-_CROWDED = 0.7
+#: Nearer than this to another track, in mean usual sides of their windows, a face may be mistaken
+#: for it, or is being covered by it, and its landmarks give way: what is measured then changes
+#: neither its velocity nor its usual size.
+_CROWDED = 0.9
 #: A velocity is the mean over about this time, and fades in about this time unseen, s.
 _VELOCITY_MEMORY, _VELOCITY_FADING = 0.15, 1.0
+#: The usual side of a window is the mean over about this time, s.
+_SIDE_MEMORY = 0.5
 #: The network follows faces that the detector misses (turned far, half hidden). Longer than this
 #: and over more looks than this it follows something else.
 _UNDETECTED_SECONDS, _UNDETECTED_LOOKS = 2.0, 5
@@ -77,31 +80,34 @@ class TrackingOptions:
 
 @dataclass(frozen=True)
 class Motion:
-    """Where the centre of a face was seen last and how it moves.
+    """Where a face was seen last, how it moves and how large it is.
 
     Attributes:
         center: float64 (2,) px.
         stamp: When it was there, s.
         velocity: float64 (2,) px/s.
+        side: Usual side of its window, px.
     """
 
     center: NDArray[np.float64]
     stamp: float
     velocity: NDArray[np.float64]
+    side: float
 
     def at(self, stamp: float) -> NDArray[np.float64]:
         """Return the (2,) px where the face is expected: it goes on, ever slower."""
         unseen = (stamp - self.stamp) / _VELOCITY_FADING
         return self.center + self.velocity * _VELOCITY_FADING * (1.0 - np.exp(-unseen))
 
-    def moved(self, center: NDArray[np.float64], stamp: float, keep_velocity: bool) -> Motion:
-        """Return the motion of a face that was seen at a centre (2,) px."""
-        dt = stamp - self.stamp
-        if keep_velocity or dt <= 0.0:
-            return Motion(center, stamp, self.velocity)
-        share = 1.0 - np.exp(-dt / _VELOCITY_MEMORY)
+    def moved(self, window: CropWindow, stamp: float, crowded: bool) -> Motion:
+        """Return the motion of a face that was seen in a window."""
+        dt, center = stamp - self.stamp, _center(window)
+        if crowded or dt <= 0.0:
+            return replace(self, center=center, stamp=stamp)
         measured = (center - self.center) / dt
-        return Motion(center, stamp, self.velocity + share * (measured - self.velocity))
+        velocity = self.velocity + _share(dt, _VELOCITY_MEMORY) * (measured - self.velocity)
+        side = self.side + _share(dt, _SIDE_MEMORY) * (window.side - self.side)
+        return Motion(center, stamp, velocity, side)
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class Tracks:
         Returns:
             The ids of faces that are new or back: their windows are the detector's.
         """
-        pairs = assign(self._tracks, detections, self._stamp)
+        pairs = assign(self._tracks, detections, self._stamp, shape)
         found = {self._tracks[t].id: detections[d] for t, d in pairs.items()}
         back = [t.id for t in self._tracks if t.hidden and t.id in found]
         self._tracks = [
@@ -213,7 +219,7 @@ class Tracks:
 
     def follow(self, seen: Sequence[Track]) -> None:
         """Take over where the visible faces are now; those not named are out of sight."""
-        now = {track.id: track for track in self._owners(seen)}
+        now = {t.id: t for t in self._owners(seen) if not self._is_covered(t)}
         self._lose({t.id for t in self.visible} - now.keys())
         self._tracks = [self._seen(now[t.id]) if t.id in now else t for t in self._tracks]
 
@@ -301,9 +307,17 @@ class Tracks:
         return track.misses > _UNDETECTED_LOOKS and unseen > _UNDETECTED_SECONDS
 
     def _is_crowded(self, track: Track) -> bool:
-        places = [t.motion.at(self._stamp) for t in self._tracks if t.id != track.id]
-        nearest = min((np.linalg.norm(p - _center(track.window)) for p in places), default=np.inf)
-        return bool(nearest < _CROWDED * track.window.side)
+        here, side = _center(track.window), track.motion.side
+        return any(
+            np.linalg.norm(other.motion.at(self._stamp) - here)
+            < _CROWDED * (other.motion.side + side) / 2
+            for other in self._tracks
+            if other.id != track.id
+        )
+
+    def _is_covered(self, track: Track) -> bool:
+        """Whether the landmarks have given way to another face that is before this one."""
+        return track.motion.side > _SIZE_FACTOR * track.window.side and self._is_crowded(track)
 
     def _detected(self, track: Track, detection: Detection) -> Track:
         track = replace(track, confidence=detection.confidence, detected=self._stamp, misses=0)
@@ -312,7 +326,7 @@ class Tracks:
         return replace(track, box=detection.box, window=detection.window, hidden=False)
 
     def _seen(self, track: Track) -> Track:
-        motion = track.motion.moved(_center(track.window), self._stamp, self._is_crowded(track))
+        motion = track.motion.moved(track.window, self._stamp, self._is_crowded(track))
         return replace(track, motion=motion, hits=track.hits + 1)
 
     def _start(self, detection: Detection) -> Track:
@@ -321,13 +335,18 @@ class Tracks:
             box=detection.box,
             window=detection.window,
             confidence=detection.confidence,
-            motion=Motion(_center(detection.window), self._stamp, np.zeros(2)),
+            motion=Motion(
+                _center(detection.window), self._stamp, np.zeros(2), detection.window.side
+            ),
             detected=self._stamp,
         )
 
 
 def assign(
-    tracks: Sequence[Track], detections: Sequence[Detection], stamp: float
+    tracks: Sequence[Track],
+    detections: Sequence[Detection],
+    stamp: float,
+    shape: tuple[int, ...],
 ) -> dict[int, int]:
     """Pair tracks with detections so that the sum of their costs is least (Hungarian method).
 
@@ -337,6 +356,7 @@ def assign(
         tracks: The followed faces.
         detections: What the detector found.
         stamp: When, s.
+        shape: Height and width of the image, px; more may follow.
 
     Returns:
         Index of the detection by index of the track.
@@ -346,7 +366,7 @@ def assign(
     # Imported with the first faces: it loads 150 modules that a node's start should not wait for.
     from scipy.optimize import linear_sum_assignment
 
-    cost = np.array([[_cost(t, d, stamp) for d in detections] for t in tracks])
+    cost = np.array([[_cost(t, d, stamp, shape) for d in detections] for t in tracks])
     rows, columns = linear_sum_assignment(cost)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     return {t: d for t, d in pairs if cost[t, d] < _FORBIDDEN}
@@ -363,18 +383,25 @@ def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     return common / np.maximum(union, 1e-9)
 
 
-def _cost(track: Track, detection: Detection, stamp: float) -> float:
+def _cost(track: Track, detection: Detection, stamp: float, shape: tuple[int, ...]) -> float:
     """Return 0..3 within the gate, `_FORBIDDEN` beyond.
 
     Of two tracks that are equally near the one seen last wins: the other one's face is behind it.
     """
     unseen = stamp - track.motion.stamp
     reach = min(_REACH + _REACH_PER_SECOND * unseen, _LONGEST_REACH)
-    side = np.sqrt(track.window.side * detection.window.side)
-    jump = np.linalg.norm(_center(detection.window) - track.motion.at(stamp)) / (reach * side)
-    growth = abs(np.log(detection.window.side / track.window.side)) / np.log(_SIZE_FACTOR)
+    side = np.sqrt(track.motion.side * detection.window.side)
+    # Who has left the picture comes back at its border.
+    expected = np.clip(track.motion.at(stamp), 0.0, shape[1::-1])
+    jump = np.linalg.norm(_center(detection.window) - expected) / (reach * side)
+    growth = abs(np.log(detection.window.side / track.motion.side)) / np.log(_SIZE_FACTOR)
     doubt = min(unseen / _DOUBTED_AFTER, 1.0)
     return float(jump**2 + growth**2 + doubt) if max(jump, growth) < 1.0 else _FORBIDDEN
+
+
+def _share(dt: float, memory: float) -> float:
+    """Return the share of a new value in a mean over about `memory` seconds."""
+    return float(1.0 - np.exp(-dt / memory))
 
 
 def _center(window: CropWindow) -> NDArray[np.float64]:
