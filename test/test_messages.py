@@ -124,7 +124,11 @@ def unplaced(face):
 def test_a_face_survives_the_message(original):
     box = np.round(original.box)
     original = replace(
-        original, openness=np.array([0.25, 1.0, np.nan]), box=box, distance_is_measured=True
+        original,
+        openness=np.array([0.25, 1.0, np.nan]),
+        landmark_error=np.linspace(0.5, 2.0, 68),
+        box=box,
+        distance_is_measured=True,
     )
     if original.position is None:
         original = replace(original, distance_is_measured=False)

@@ -220,6 +220,36 @@ def test_more_noise_smooths_more(seed):
     assert by_noise[0] > by_noise[1] > by_noise[2]
 
 
+def test_images_that_the_network_doubts_count_for_less():
+    rng, times = np.random.default_rng(4), np.arange(300) / RATE
+    doubts = np.where(rng.random(300) < 0.3, 4.0, 1.0) * np.radians(3.0)
+    scale = doubts / np.radians(3.0)
+    raw = Rotation.from_rotvec(rng.normal(0, NOISE, (300, 3)) * scale[:, None])
+    blind, warned = PoseFilter(), PoseFilter()
+    errors = {}
+    for name, pose_filter, told in (
+        ('blind', blind, np.full(300, np.nan)),
+        ('warned', warned, doubts),
+    ):
+        poses = [
+            pose_filter.update(t, Pose(r.as_matrix(), None), d)[0].rotation
+            for t, r, d in zip(times, raw, told, strict=True)
+        ]
+        errors[name] = geodesic(np.array(poses)[30:], np.eye(3)).mean()
+    print(f'still head, some images bad: mean errors {errors} rad')
+    assert errors['warned'] < 0.8 * errors['blind']
+
+
+def test_a_doubt_that_stays_the_same_changes_nothing():
+    times, rng = np.arange(60) / RATE, np.random.default_rng(5)
+    raw = noisy(about_y(turn(times)), rng).as_matrix()
+    without, same = PoseFilter(), PoseFilter()
+    for time, rotation in zip(times, raw, strict=True):
+        one = without.update(time, Pose(rotation, None))[0]
+        other = same.update(time, Pose(rotation, None), 0.07)[0]
+        np.testing.assert_allclose(one.rotation, other.rotation, atol=1e-12)
+
+
 def error_over_variance(times, rotations, positions, settled):
     """Return the mean squared errors over the filter's variances, each 1 if the filter is right."""
     rng, pose_filter, ratios = np.random.default_rng(0), PoseFilter(), []

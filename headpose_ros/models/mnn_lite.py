@@ -4,6 +4,9 @@ The heads of MNN (pose, landmarks, visibility) on an inverted-residual trunk (Sa
 CVPR 2018), with a top-down path to 32 x 32 landmark maps that are read out as expectations. The
 pose head sees the pooled features and the landmarks themselves: where the points lie says most
 about the pose, the features say the rest. 128 x 128 input, under 0.15 GMAC.
+
+Further heads say how far the answers can be trusted, how far eyes and mouth are open, and whether
+there is a face at all.
 """
 
 from __future__ import annotations
@@ -12,12 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headpose_ros.geometry.landmarks import COUNT, GROUPS, OPENING
 from headpose_ros.models.outputs import (
     FaceOutputs,
     expected_points,
     log_distribution,
+    map_deviation,
     rotation_from_6d,
 )
+
+#: Logarithms of what is usual, so that the heads begin near the truth.
+_USUAL_LOG_WIDTH, _USUAL_LOG_POINT_ERROR, _USUAL_LOG_ROTATION_ERROR = -3.0, -4.0, -3.0
 
 
 def _conv_norm(
@@ -57,6 +65,10 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
+def _head(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Hardswish(), nn.Linear(hidden, outputs))
+
+
 def _stage(inputs: int, outputs: int, depth: int, expansion: int) -> nn.Sequential:
     first = InvertedResidual(inputs, outputs, 2, expansion)
     rest = (InvertedResidual(outputs, outputs, 1, expansion) for _ in range(depth - 1))
@@ -82,16 +94,41 @@ class TopDown(nn.Module):
         return self.mix(up + self.project(fine))
 
 
-class MnnLite(nn.Module):
-    """The `mnn_lite` network.
+class Openness(nn.Module):
+    """How far the eyes and the mouth are open, from the features at them and of the whole crop.
 
     Args:
-        landmarks: Number of landmarks N.
+        local: Channels of the map of features.
+        deep: Channels of the pooled features.
     """
 
-    def __init__(self, landmarks: int = 68) -> None:
+    def __init__(self, local: int, deep: int) -> None:
         super().__init__()
-        width, deep = 64, 160
+        self.eye = _head(local + deep, 32, 1)
+        self.mouth = _head(local + deep, 32, 1)
+
+    def forward(self, log_maps: Tensor, features: Tensor, pooled: Tensor) -> Tensor:
+        """Return (B, 3) in [0, 1]: the person's right eye, left eye and mouth.
+
+        Args:
+            log_maps: (B, 68, h, w) where the landmarks are.
+            features: (B, local, h, w).
+            pooled: (B, deep).
+        """
+        maps = log_maps.detach().exp()
+        places = [maps[:, list(GROUPS[name])].mean(dim=1) for name in OPENING]
+        local = torch.einsum('bphw,bchw->bpc', torch.stack(places, dim=1), features)
+        whole = pooled[:, None].expand(-1, len(OPENING), -1)
+        both = torch.cat([local, whole], dim=2)
+        return torch.cat([self.eye(both[:, :2]), self.mouth(both[:, 2:])], dim=1)[..., 0].sigmoid()
+
+
+class MnnLite(nn.Module):
+    """The `mnn_lite` network, for the 68 landmarks of iBUG."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width, deep, landmarks = 64, 160, COUNT
         self.stem = nn.Sequential(_conv_norm(3, 16, 3, 2), nn.Hardswish(inplace=True))
         self.stage4 = _stage(16, 32, 2, 4)
         self.stage8 = _stage(32, 64, 3, 4)
@@ -103,9 +140,10 @@ class MnnLite(nn.Module):
         self.down4 = TopDown(32, width)
         self.maps = nn.Conv2d(width, landmarks, 1)
         self.visibility = nn.Linear(deep, landmarks)
-        self.pose = nn.Sequential(
-            nn.Linear(deep + 2 * landmarks, 128), nn.Hardswish(), nn.Linear(128, 6)
-        )
+        self.pose = _head(deep + 2 * landmarks, 128, 6)
+        self.openness = Openness(width, deep)
+        self.face = _head(deep + landmarks, 32, 1)
+        self.errors = _head(deep + landmarks, 64, landmarks + 1)
 
     def forward(self, crops: Tensor) -> FaceOutputs:
         """Predict pose, landmarks and visibility.
@@ -114,7 +152,7 @@ class MnnLite(nn.Module):
             crops: (B, 3, 128, 128) RGB, normalised as the registry says.
 
         Returns:
-            Rotation (B, 3, 3), points (B, N, 2), maps (B, N, 32, 32), visibility (B, N) logits.
+            All outputs but depth, N = 68; maps (B, 68, 32, 32).
         """
         fine = self.stage4(self.stem(crops))
         middle = self.stage8(fine)
@@ -127,4 +165,26 @@ class MnnLite(nn.Module):
         pooled = deepest.mean(dim=(2, 3))
         centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0
         raw = self.pose(torch.cat([pooled, centred], dim=1)).float()
-        return FaceOutputs(rotation_from_6d(raw), points, log_maps, self.visibility(pooled))
+        return FaceOutputs(
+            rotation_from_6d(raw),
+            points,
+            log_maps,
+            self.visibility(pooled),
+            openness=self.openness(log_maps, features, pooled),
+            **self._trust(pooled, log_maps),
+        )
+
+    def _trust(self, pooled: Tensor, log_maps: Tensor) -> dict[str, Tensor]:
+        """Return the expected errors and the face's logit.
+
+        Both see the features and how wide the maps are. Nothing flows back from the errors: they
+        judge the other heads, which must not learn to make themselves easy to judge.
+        """
+        width = map_deviation(log_maps).log() - _USUAL_LOG_WIDTH
+        doubts = torch.cat([pooled, width.to(pooled.dtype)], dim=1)
+        errors = self.errors(doubts.detach()).float()
+        return {
+            'point_error': (errors[:, :-1] + _USUAL_LOG_POINT_ERROR).exp(),
+            'rotation_error': (errors[:, -1] + _USUAL_LOG_ROTATION_ERROR).exp(),
+            'face': self.face(doubts).float()[:, 0],
+        }

@@ -22,6 +22,12 @@ class FaceOutputs(NamedTuple):
         visibility: (B, N) logit of each landmark being seen, or None.
         depth: (B, N) depth of the landmarks over the crop's side, larger is farther, zero at their
             mean; or None.
+        point_error: (B, N) expected distance of each landmark from the truth, over the crop's side;
+            or None.
+        rotation_error: (B,) expected angle between the rotation and the true one, radians; or None.
+        openness: (B, 3) of the person's right eye, left eye and mouth, as in
+            `perception.faces.Face`; or None.
+        face: (B,) logit of the crop showing a whole face that can be recognised, or None.
     """
 
     rotation: Tensor | None
@@ -29,6 +35,10 @@ class FaceOutputs(NamedTuple):
     log_maps: Tensor | None
     visibility: Tensor | None
     depth: Tensor | None = None
+    point_error: Tensor | None = None
+    rotation_error: Tensor | None = None
+    openness: Tensor | None = None
+    face: Tensor | None = None
 
 
 def rotation_from_6d(raw: Tensor) -> Tensor:
@@ -134,6 +144,21 @@ def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tenso
     x, y = (cells.to(maps.dtype) for cells in _cells_near(points, maps, radius))
     # Sums over masked rows and columns as products: no mask as large as the maps.
     return (y[:, :, None, :] @ maps @ x[:, :, :, None])[:, :, 0, 0]
+
+
+def map_deviation(log_maps: Tensor) -> Tensor:
+    """Return (B, N): the standard deviation of each map's distribution, over the map's side.
+
+    Args:
+        log_maps: (B, N, h, w) log-probabilities.
+    """
+    maps = log_maps.exp()
+    variances = []
+    for marginal in (maps.sum(dim=2), maps.sum(dim=3)):
+        cells = cell_centers(marginal.shape[2], maps)
+        mean = (marginal * cells).sum(dim=2, keepdim=True)
+        variances.append((marginal * (cells - mean).square()).sum(dim=2))
+    return (variances[0] + variances[1]).clamp(min=1e-8).sqrt()
 
 
 def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:

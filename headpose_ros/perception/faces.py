@@ -69,15 +69,21 @@ class Face:
         visibility: float64 (68,) probability that the point is not hidden; (0,) without.
         landmark_confidence: float64 (68,) probability mass of the network's map near the
             point; (0,) without.
-        confidence: Detector's score 0..1 of the last detection of this face.
+        confidence: How sure it is that this is a face, 0..1: the network's score, or the detector's
+            of the last detection where the network has none.
         position: float64 (3,) metres, the sellion in the optical frame, smoothed in videos; None
             without a calibrated camera or landmarks.
         openness: float64 (3,) of the person's right eye, left eye and mouth; NaN where unknown. An
             eye: gap of the lids over that of the relaxed open eye, 0..1. The mouth: gap of the
             inner lips over the distance of the mouth's corners.
+        landmark_error: float64 (68,) px, expected distance of each landmark from the truth; (0,)
+            for a network that does not tell.
+        rotation_error: Expected angle between the raw rotation and the true one, radians; NaN
+            for a network that does not tell.
         covariance: float64 (6, 6) of position and rotation, in m^2, m rad and rad^2, along and
             about the axes of the optical frame; NaN in the block of one that is unknown. The
-            rotation's is known where poses are smoothed.
+            rotation's comes from `rotation_error`; where the network does not tell, from the
+            smoothing filter, which knows of noise only.
         interpupillary_distance: Metres between the pupils: the size of the face that the position
             rests on. NaN without a position.
         distance_is_measured: Whether a depth image of this moment gave the distance.
@@ -94,6 +100,8 @@ class Face:
     confidence: float
     position: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    landmark_error: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    rotation_error: float = np.nan
     covariance: NDArray[np.float64] = field(default_factory=unknown_covariance)
     interpupillary_distance: float = float('nan')
     distance_is_measured: bool = False
@@ -137,4 +145,12 @@ class Face:
             'landmarks': self.landmarks.round(2).tolist(),
             'visibility': self.visibility.round(3).tolist(),
             'landmark_confidence': self.landmark_confidence.round(3).tolist(),
+            'landmark_error': self.landmark_error.round(2).tolist(),
+            'rotation_error_deg': _or_none(np.degrees(self.rotation_error)),
+            'openness': [_or_none(value) for value in self.openness],
         }
+
+
+def _or_none(value: float) -> float | None:
+    """Return a rounded number; None for NaN, which JSON lacks."""
+    return None if np.isnan(value) else round(float(value), 3)

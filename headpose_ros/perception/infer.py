@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
-from headpose_ros.geometry.landmarks import SCHEMES, complete
+from headpose_ros.geometry.landmarks import SCHEMES, can_judge_openness, complete
 from headpose_ros.geometry.rotations import face_from_aligned, in_plane
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
@@ -32,6 +33,9 @@ class Estimate:
         rotation: float64 (3, 3) R_optical_face as a camera pointed straight at the face sees it.
         depth: float64 (68,) depth of the landmarks in px of the image, larger is farther, zero at
             their mean; (0,) for networks without.
+        rotation_error: Expected angle to the true rotation, radians; NaN where unknown.
+        face_score: Probability that the window shows a face that can be recognised; NaN where
+            unknown.
     """
 
     rotation: NDArray[np.float64]
@@ -39,6 +43,10 @@ class Estimate:
     visibility: NDArray[np.float64]
     landmark_confidence: NDArray[np.float64]
     depth: NDArray[np.float64]
+    landmark_error: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    rotation_error: float = np.nan
+    openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    face_score: float = np.nan
 
 
 class FaceNetwork:
@@ -157,6 +165,7 @@ def _estimates(
     # The crop's pixel p lies at (p + 0.5) / size.
     points = arrays['points'] * spec.input_size - 0.5
     depths = arrays.get('depth')
+    trust = _trust(arrays, windows, spec)
     estimates = []
     for i, window in enumerate(windows):
         visibility, certainty = _measured(chances[i], spec.scheme).T
@@ -169,9 +178,28 @@ def _estimates(
                 visibility=visibility,
                 landmark_confidence=certainty,
                 depth=np.zeros(0) if depths is None else _depth(depths[i], window, spec),
+                **trust[i],
             )
         )
     return estimates
+
+
+def _trust(
+    arrays: Mapping[str, NDArray[np.float64]], windows: Sequence[CropWindow], spec: ModelSpec
+) -> list[dict[str, Any]]:
+    """Return what a network with these heads says of its own answers, and of eyes and mouth."""
+    if 'face' not in arrays:
+        return [{} for _ in windows]
+    points, judged = arrays['point_error'], map(can_judge_openness, arrays['visibility'])
+    return [
+        {
+            'landmark_error': complete(points[i][:, None], spec.scheme)[:, 0] * window.side,
+            'rotation_error': float(arrays['rotation_error'][i]),
+            'openness': np.where(can, arrays['openness'][i], np.nan),
+            'face_score': float(arrays['face'][i]),
+        }
+        for i, (window, can) in enumerate(zip(windows, judged, strict=True))
+    ]
 
 
 def _depth(depth: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:

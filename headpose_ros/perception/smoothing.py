@@ -31,6 +31,9 @@ _FADING = 1.0
 #: Errors that point the same way for about this time, s, mean that the head moves otherwise than
 #: expected; the filter then follows faster, by at most this factor.
 _ERROR_MEMORY, _MOST_EAGER = 0.15, 30.0
+#: A network's doubt is compared with what it was over about this many images, and counts for at
+#: most these factors of the noise.
+_DOUBT_MEMORY, _LEAST_DOUBT, _MOST_DOUBT = 30, 0.5, 5.0
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,30 @@ class PoseFilter:
         self._options = options or SmoothingOptions()
         self._rotation = _Filter(_angle, _turned, self._options.rotation_agility)
         self._position = _Filter(_difference, _moved, self._options.position_agility)
+        self._usual_doubt = np.nan
 
     @property
     def variances(self) -> tuple[float, float]:
         """Variance of the last rotation about each axis, rad^2, and of the position, m^2."""
         return self._rotation.variance, self._position.variance
 
-    def update(self, stamp: float, pose: Pose) -> tuple[Pose, Twist]:
+    def update(self, stamp: float, pose: Pose, doubt: float = np.nan) -> tuple[Pose, Twist]:
         """Take in a measured pose and return the smoothed one.
+
+        Of a network's expected error most stays the same from image to image and is no noise. How
+        it changes tells which images to trust less: the noise grows and shrinks with it.
 
         Args:
             stamp: Time of the measurement in seconds. Not after the last one, or long after it:
                 the filter starts anew.
             pose: Measured in the optical frame; its position may be missing.
+            doubt: Expected error of the rotation, rad; NaN where the network does not tell.
 
         Returns:
             The pose, whose position is missing where the measured one is, and how fast it changes.
         """
-        measured, noise = _orthonormal(pose.rotation), self._options.rotation_noise
+        measured = _orthonormal(pose.rotation)
+        noise = self._options.rotation_noise * self._share_of_usual(doubt)
         rotation = self._rotation.update(stamp, measured, noise, _OUTLIER_ANGLE)
         if pose.position is None:
             self._position.reset()
@@ -89,6 +98,16 @@ class PoseFilter:
         noise, gate = self._options.position_noise * distance, _OUTLIER_DISTANCE * distance
         position = self._position.update(stamp, pose.position, noise, gate)
         return Pose(rotation, position), Twist(self._rotation.rate, self._position.rate)
+
+    def _share_of_usual(self, doubt: float) -> float:
+        """Return a doubt over the mean of the last ones, within bounds; 1 where unknown."""
+        if not doubt > 0.0:
+            return 1.0
+        if np.isnan(self._usual_doubt):
+            self._usual_doubt = doubt
+        share = float(np.clip(doubt / self._usual_doubt, _LEAST_DOUBT, _MOST_DOUBT))
+        self._usual_doubt += (doubt - self._usual_doubt) / _DOUBT_MEMORY
+        return share
 
 
 class _Filter:

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Twist, Vector3
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import RegionOfInterest
 
 from headpose_ros import msg
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
-from headpose_ros.geometry.rotations import quaternion_from_matrix
+from headpose_ros.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
 from headpose_ros.perception import faces as core
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.metric import lift
@@ -118,6 +117,7 @@ def face_from_message(message: msg.Face) -> Face:
         landmarks=np.array(landmarks.image_points, np.float64).reshape(-1, 2),
         visibility=np.array(landmarks.visibility, np.float64),
         landmark_confidence=np.array(landmarks.confidence, np.float64),
+        landmark_error=np.array(landmarks.error, np.float64),
         confidence=message.confidence,
         position=pose.position,
         openness=np.array(
@@ -133,7 +133,7 @@ def face_from_message(message: msg.Face) -> Face:
 
 def _pose(message: Pose, head: msg.HeadPose) -> core.Pose:
     q, p = message.orientation, message.position
-    rotation = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    rotation = matrix_from_quaternion([q.x, q.y, q.z, q.w])
     return core.Pose(rotation, np.array([p.x, p.y, p.z]) if head.translation_is_metric else None)
 
 
@@ -224,6 +224,7 @@ def _landmarks_message(located: LocatedFace) -> msg.FacialLandmarks:
         face_points=_floats(np.zeros(0) if points is None else points),
         visibility=_floats(face.visibility),
         confidence=_floats(face.landmark_confidence),
+        error=_floats(face.landmark_error),
     )
 
 

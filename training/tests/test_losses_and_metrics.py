@@ -20,6 +20,30 @@ def test_geodesic_loss_has_a_finite_gradient_at_zero():
     assert torch.isfinite(rotation.grad).all()
 
 
+def test_the_expected_error_is_calibrated_where_its_loss_is_least():
+    errors = torch.from_numpy(np.random.default_rng(0).gamma(2.0, 1.5, 20000))
+    scales = torch.linspace(1.0, 6.0, 101)
+    values = [losses.expected_error(torch.full_like(errors, s), errors).item() for s in scales]
+    assert scales[int(np.argmin(values))].item() == pytest.approx(errors.mean().item(), abs=0.05)
+
+
+def test_the_expected_error_teaches_nothing_to_what_it_judges():
+    error = torch.ones(4, requires_grad=True)
+    expected = torch.full((4,), 2.0, requires_grad=True)
+    losses.expected_error(expected, error).backward()
+    assert error.grad is None
+    assert (expected.grad > 0).all()
+
+
+def test_unknown_labels_do_not_count():
+    predicted = torch.tensor([[0.5, 0.5, 0.5]], requires_grad=True)
+    loss = losses.where_known(predicted, torch.tensor([[0.25, np.nan, 1.0]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(0.375)
+    assert predicted.grad[0, 1] == 0
+    assert losses.where_known(predicted, torch.full((1, 3), np.nan)).item() == 0
+
+
 def test_wing_is_continuous_and_grows():
     errors = torch.linspace(0, 30, 3001)
     points = torch.stack([errors, errors], 1)[:, None]

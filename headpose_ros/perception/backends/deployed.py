@@ -62,15 +62,15 @@ def readings(outputs: FaceOutputs) -> dict[str, Tensor]:
     """Return what the pipeline reads of a network's outputs, by name, in float32.
 
     What a network does not give is left out, and what another one gives beyond is passed on as it
-    is, with these exceptions: `visibility` becomes a probability, and `log_maps` are replaced by
-    `confidence` (B, N), see `outputs.mass_near`.
+    is, with these exceptions: `visibility` and `face` become probabilities, and `log_maps` are
+    replaced by `confidence` (B, N), see `outputs.mass_near`.
     """
     given = {name: value for name, value in outputs._asdict().items() if value is not None}
     maps = given.pop('log_maps', None)
     if maps is not None:
         given['confidence'] = mass_near(maps, given['points'])
-    if 'visibility' in given:
-        given['visibility'] = given['visibility'].float().sigmoid()
+    for logit in given.keys() & {'visibility', 'face'}:
+        given[logit] = given[logit].float().sigmoid()
     return {name: value.float() for name, value in given.items()}
 
 

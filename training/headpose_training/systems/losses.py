@@ -30,14 +30,39 @@ def wing(predicted: Tensor, target: Tensor, width: float = 10.0, curvature: floa
 
 
 def geodesic(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean angle in radians between (B, 3, 3) rotations, with a bounded gradient at zero.
+    """Mean angle in radians between (B, 3, 3) rotations, with a bounded gradient at zero."""
+    return angles(predicted, target).mean()
+
+
+def angles(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return (B,) angles in radians between (B, 3, 3) rotations, with a bounded gradient at zero.
 
     The angle comes from the chord, `2 asin(|A - B|_F / (2 sqrt 2))`: unlike acos of the trace it
     keeps its precision for small angles.
     """
     squared_chord = (predicted - target).square().sum(dim=(1, 2))
     sine = (squared_chord.clamp(min=1e-8).sqrt() / 8**0.5).clamp(max=1 - 1e-6)
-    return (2 * torch.asin(sine)).mean()
+    return 2 * torch.asin(sine)
+
+
+def expected_error(expected: Tensor, error: Tensor) -> Tensor:
+    """Negative log-likelihood of errors under exponential distributions of the expected means.
+
+    Least where `expected` is the mean of the errors: then it is calibrated. Nothing flows into
+    the errors, so that a network cannot lower this by growing worse where it is unsure.
+
+    Args:
+        expected: Above zero, any shape.
+        error: Of the same shape, at least zero.
+    """
+    return (expected.log() + error.detach() / expected).mean()
+
+
+def where_known(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean absolute error over the entries whose label is not NaN; 0 without any."""
+    known = ~target.isnan()
+    error = (predicted - target.nan_to_num()).abs() * known
+    return error.sum() / known.sum().clamp(min=1)
 
 
 def map_cross_entropy(
