@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from headpose_ros.models.registry import MODELS, ModelSpec
-from headpose_ros.models.weights import LoadedModel, assemble, load_model
-from torch import Tensor
+from headpose_ros.models.weights import (
+    LoadedModel,
+    SavedNetwork,
+    assemble,
+    load_model,
+    read_weights,
+)
+from torch import Tensor, nn
 
 from headpose_training.errors import TrainingError
 
@@ -19,21 +25,6 @@ CHECKPOINT = 'newest.ckpt'
 #: Key of a checkpoint that says what its network is.
 CHECKPOINT_KEY = 'headpose'
 _PREFIX = 'network.'
-
-
-@dataclass(frozen=True)
-class SavedNetwork:
-    """A network as a run saved it, averaged weights.
-
-    Attributes:
-        spec: How it is fed.
-        state: State dict of the network.
-        options: What it was built with, beyond the registry's defaults.
-    """
-
-    spec: ModelSpec
-    state: dict[str, Tensor]
-    options: dict[str, Any]
 
 
 def load_weights(name_or_path: str) -> LoadedModel:
@@ -61,7 +52,9 @@ def label_of(name_or_path: str) -> str:
 
 
 def read_checkpoint(path: Path) -> SavedNetwork:
-    """Return the network of a checkpoint of `headpose-train fit`, without unpickling code.
+    """Return the averaged network of a checkpoint of `headpose-train fit`.
+
+    The file is read without unpickling code.
 
     Raises:
         TrainingError: The file is no such checkpoint, or is of an unknown model.
@@ -83,6 +76,31 @@ def read_checkpoint(path: Path) -> SavedNetwork:
     line = MODELS[about['model']]
     spec = replace(line, input_size=about['input_size'], margin=about['margin'])
     return SavedNetwork(spec, state, dict(about['options']))
+
+
+def start_from(network: nn.Module, spec: ModelSpec, path: Path) -> None:
+    """Take over what a file has of a network; heads that it lacks stay as they are.
+
+    Args:
+        network: The network to fill.
+        spec: Its line of the registry.
+        path: Checkpoint of `headpose-train fit`, or exported weights.
+
+    Raises:
+        TrainingError: The file is neither, or is of another network.
+        WeightsError: The exported weights are damaged.
+    """
+    saved = read_weights(path) if path.suffix == '.safetensors' else read_checkpoint(path)
+    fresh = network.state_dict()
+    fits = saved.spec.name == spec.name and all(
+        name in fresh and fresh[name].shape == value.shape for name, value in saved.state.items()
+    )
+    if not fits:
+        raise TrainingError(
+            f'{path} is of {saved.spec.name} with options {saved.options}: a run of {spec.name} '
+            'can start only from the same network with the same options'
+        )
+    network.load_state_dict(saved.state, strict=False)
 
 
 def read_tensors(path: Path | str) -> dict[str, Tensor]:

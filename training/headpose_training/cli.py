@@ -23,13 +23,17 @@ COMMANDS = {
     'judge-driver': 'headpose_training.driving.command:judge_driver',
     'judge-driver-rendered': 'headpose_training.driving.command:judge_rendered',
     'mean-face': 'headpose_training.data.mean_face:write_mean_face',
+    'pack-rendered': 'headpose_training.synthesis.pack:pack_rendered',
+    'plot-runs': 'headpose_training.metrics.history:plot_runs',
     'render': 'headpose_training.synthesis.command:render',
     'smoke': 'headpose_training.smoke:smoke',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
+    'study-tracking': 'headpose_training.studies.tracking:tracking',
     'study-viewing-ray': 'headpose_training.studies.viewing_ray:viewing_ray',
+    'study-weights': 'headpose_training.studies.weights:judge_weights',
     'study-zero-pitch': 'headpose_training.studies.zero_pitch:zero_pitch',
 }
 _USAGE = """usage: headpose-train COMMAND --help
@@ -46,6 +50,8 @@ _USAGE = """usage: headpose-train COMMAND --help
   judge-driver      the driver monitor against simulated drives with truth
   judge-driver-rendered  detector, network and driver monitor against rendered drives
   mean-face         make the mean face of the package anew
+  pack-rendered     a few easy rendered faces in one small file, to test weights with
+  plot-runs         losses and judgements along runs, as a PNG
   render            labelled faces:       headpose-train render --count 10000 --out D
   smoke             train every system for a few steps on drawn faces
 
@@ -54,7 +60,9 @@ studies, each writes a table and a plot:
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss
   study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth
+  study-tracking           ids of rendered people who cross, leave and return
   study-viewing-ray        from the crop to the camera's frame, and the distance
+  study-weights            weights in use: detector's boxes, bad pictures, jitter, trust
   study-zero-pitch         "straight ahead" of rendered heads against that of labels"""
 
 

@@ -26,7 +26,8 @@ def export(checkpoint: Path, out: Path, description: Path) -> None:
     Args:
         checkpoint: A checkpoint of `headpose-train fit`; the averaged weights are taken.
         out: File to write, without suffix.
-        description: JSON object with what a card must say: data, license, command.
+        description: JSON object with what a card must say: data, license, family (free or
+            research), command.
     """
     card = _read_description(description)
     saved = read_checkpoint(checkpoint)
@@ -42,7 +43,8 @@ def import_hopenet(state: Path, out: Path, description: Path) -> None:
     Args:
         state: State dict of the published code (ResNet-50).
         out: File to write, without suffix.
-        description: JSON object with what a card must say: data, license, command.
+        description: JSON object with what a card must say: data, license, family (free or
+            research), command.
     """
     card = _read_description(description)
     tensors = published_state(read_tensors(state))
@@ -71,7 +73,7 @@ def _write(
 def _read_description(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding='utf-8'))
-        missing = {'data', 'license', 'command'} - card.keys()
+        missing = {'data', 'license', 'family', 'command'} - card.keys()
     except (OSError, ValueError, AttributeError) as error:
         raise TrainingError(f'{path} is not a JSON object: {error}') from error
     if missing:

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from headpose_training.averaging import WarmAveraging
-from headpose_training.checkpoints import CHECKPOINT
+from headpose_training.checkpoints import CHECKPOINT, start_from
 from headpose_training.data.module import FaceData
 from headpose_training.errors import TrainingError
 from headpose_training.systems.base import System
@@ -34,6 +34,13 @@ class HeadposeCLI(LightningCLI):
         parser.add_argument(
             '--out', type=Path, default=Path('runs/run'), help='folder of logs and checkpoints'
         )
+        parser.add_argument(
+            '--start',
+            type=Path | None,
+            default=None,
+            help='checkpoint or exported weights of the same network to start from; '
+            'heads that it lacks start afresh',
+        )
         parser.add_lightning_class_args(WarmAveraging, 'averaging')
         parser.add_lightning_class_args(ModelCheckpoint, 'checkpoint')
         parser.add_lightning_class_args(RichProgressBar, 'progress')
@@ -46,8 +53,11 @@ class HeadposeCLI(LightningCLI):
         parser.link_arguments('out', 'checkpoint.dirpath')
 
     def before_fit(self) -> None:
-        """Log to CSV and TensorBoard in the run's folder."""
-        out = self.config['fit']['out']
+        """Log to CSV and TensorBoard in the run's folder; take over the weights to start from."""
+        options = self.config['fit']
+        out = options['out']
+        if options['start'] is not None and options['ckpt_path'] is None:
+            start_from(self.model.network, self.model.spec, options['start'])
         self.trainer.loggers = [CSVLogger(out, 'csv'), TensorBoardLogger(out, 'tensorboard')]
 
 

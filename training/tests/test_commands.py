@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 from headpose_ros.models.hopenet import Hopenet
+from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model
 
-from headpose_training.checkpoints import load_weights
+from headpose_training.checkpoints import load_weights, start_from
 from headpose_training.cli import COMMANDS
 from headpose_training.errors import TrainingError
 from headpose_training.fit import fit
@@ -81,7 +82,12 @@ def checkpoint(run):
 @pytest.fixture(scope='module')
 def card(tmp_path_factory):
     path = tmp_path_factory.mktemp('card') / 'card.json'
-    content = {'data': 'drawn faces', 'license': 'Apache-2.0', 'command': 'pytest'}
+    content = {
+        'data': 'drawn faces',
+        'license': 'Apache-2.0',
+        'family': 'free',
+        'command': 'pytest',
+    }
     path.write_text(json.dumps(content))
     return path
 
@@ -129,6 +135,28 @@ def test_evaluate_writes_report_and_pictures(weights, real_faces, tmp_path):
         assert low <= row['value'] <= high
     for picture in ('curves.png', 'faces.png'):
         assert (tmp_path / picture).stat().st_size > 1000
+
+
+def test_a_run_is_plotted(run, tmp_path):
+    command(
+        'plot-runs',
+        '--runs',
+        f'[{run / "runs/mnn_lite"}]',
+        '--out',
+        tmp_path / 'curves.png',
+        cwd=tmp_path,
+    )
+    assert (tmp_path / 'curves.png').stat().st_size > 1000
+
+
+def test_a_run_starts_from_exported_weights(weights, tmp_path):
+    trained = load_model(str(weights))
+    fresh = trained.spec.build()
+    start_from(fresh, trained.spec, weights)
+    for name, value in trained.network.state_dict().items():
+        torch.testing.assert_close(fresh.state_dict()[name], value)
+    with pytest.raises(TrainingError, match='only from the same network'):
+        start_from(MODELS['mnn'].build(), MODELS['mnn'], weights)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.rotations import (
     face_from_aligned,
     matrix_from_aflw,
@@ -350,8 +351,8 @@ def judged(real_faces, tmp_path_factory):
     """Judge a copy of the released weights on drawn faces."""
     folder = tmp_path_factory.mktemp('judged')
     for suffix in ('.safetensors', '.json'):
-        shutil.copy(FOLDER / f'mnn_lite{suffix}', folder)
-    evaluate(real_faces, folder, str(folder / 'mnn_lite.safetensors'), update_card=True)
+        shutil.copy(FOLDER / f'{DEFAULT_MODEL}{suffix}', folder)
+    evaluate(real_faces, folder, str(folder / f'{DEFAULT_MODEL}.safetensors'), update_card=True)
     return folder
 
 
@@ -365,7 +366,7 @@ def test_evaluate_writes_tables_and_pictures(judged):
 
 def test_evaluate_counts_the_cost(judged):
     cost = json.loads((judged / 'report.json').read_text())['cost']
-    network = load_model('mnn_lite').network
+    network = load_model(DEFAULT_MODEL).network
     assert cost['parameters'] == sum(p.numel() for p in network.parameters())
     assert cost['gmac'] == pytest.approx(0.097, abs=0.001)
     assert 0.5 < cost['ms_per_face'] < 5000
@@ -373,7 +374,7 @@ def test_evaluate_counts_the_cost(judged):
 
 def test_evaluate_repeats_the_headlines_in_the_card(judged):
     metrics = json.loads((judged / 'report.json').read_text())['metrics']
-    card = load_model(str(judged / 'mnn_lite.safetensors')).card
+    card = load_model(str(judged / f'{DEFAULT_MODEL}.safetensors')).card
     name = f'geodesic error, {report.ALIGNED}'
     assert card['metrics'][f'{name} (deg)'] == round(metrics[name]['value'], 3)
     assert card['metrics']['judged on'] == ['afw']

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import parse_zones
 from headpose_ros.ros.share import share_file
@@ -106,7 +107,7 @@ def test_what_hands_hide_and_sunglasses_cover_is_not_judged(maker):
 
 def test_a_drive_is_judged_through_the_network(maker, monkeypatch):
     monkeypatch.setattr(rendered, '_SETTLING', 1.0)
-    (judged,) = judge_films(3, 1, 2.5, 4.0, 'mnn_lite', ZONES, workers=1)
+    (judged,) = judge_films(3, 1, 2.5, 4.0, DEFAULT_MODEL, ZONES, workers=1)
     assert judged.outcome.seconds == pytest.approx(2.25)
     assert judged.signals.shape == (10, 4, 2)
     mouth = judged.signals[5:, 3]

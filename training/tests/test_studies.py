@@ -5,17 +5,19 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_from_aflw
 from headpose_ros.models.weights import load_model
+from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork
 
 from headpose_training.data.augment import thinned
 from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
-from headpose_training.metrics.estimates import estimate_of
+from headpose_training.metrics.estimates import estimate_of, estimate_of_changed
 from headpose_training.metrics.pose import geodesic_deg
-from headpose_training.studies import low_resolution as coarse_faces
+from headpose_training.studies import tracking
 from headpose_training.studies import zero_pitch as zero_poses
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
 from headpose_training.studies.low_resolution import low_resolution
@@ -92,13 +94,14 @@ def test_coarse_pictures_keep_few_pixels_and_their_place(factor, left):
 
 @pytest.mark.parametrize('margin', [1.35, 1.8])
 def test_without_loss_the_network_sees_what_it_always_sees(margin, real_faces):
-    model = load_model('mnn_lite')
+    model = load_model(DEFAULT_MODEL)
     network = FaceNetwork(replace(model, spec=replace(model.spec, margin=margin)), 'cpu')
     face = read_faces('real_faces', real_faces, ('afw',))[0]
-    rotation, landmarks = coarse_faces._estimate(network, face, 1)
+    same = estimate_of_changed(network, face, lambda crop: thinned(crop, 1))
     usual = estimate_of(network, face)
-    assert landmarks == pytest.approx(usual.landmarks, abs=0.05)
-    assert coarse_faces.aligned_from_face(usual.rotation) == pytest.approx(rotation, abs=1e-3)
+    assert same.landmarks == pytest.approx(usual.landmarks, abs=0.05)
+    assert same.landmark_error == pytest.approx(usual.landmark_error, rel=1e-3)
+    assert same.rotation == pytest.approx(usual.rotation, abs=1e-3)
 
 
 def test_low_resolution_writes_a_line_per_method_and_factor(real_faces, tmp_path):
@@ -110,7 +113,9 @@ def test_low_resolution_writes_a_line_per_method_and_factor(real_faces, tmp_path
     assert ('solvePnP from its landmarks', 5, 26) in lines
     nme = {row['factor']: row['nme']['value'] for row in content['rows'] if row['nme']}
     assert nme[15] > 2 * nme[1]
-    assert '| mnn_lite | network | x15 | 9 |' in (tmp_path / 'low_resolution.md').read_text()
+    assert (
+        f'| {DEFAULT_MODEL} | network | x15 | 9 |' in (tmp_path / 'low_resolution.md').read_text()
+    )
     assert (tmp_path / 'low_resolution.png').stat().st_size > 5000
 
 
@@ -136,3 +141,23 @@ def test_heads_whose_zero_pose_looks_up_are_found_out(raised, real_faces, tmp_pa
     for row in rows:
         assert row['pitch']['value'] == pytest.approx(raised, abs=0.3)
         assert row['yaw']['value'] == pytest.approx(0.0, abs=0.3)
+
+
+def test_switched_swapped_missed_and_invented_ids_are_counted():
+    def face(name, x):
+        return Face(name, np.array([x, 0, 10, 10]), np.eye(3), *np.zeros((3, 0)), confidence=1.0)
+
+    def truth(*places):
+        return [tracking._Truth(np.array([x, 0, 10, 10.0]), seen) for x, seen in places]
+
+    score, both = tracking._Score(), truth((0, 1.0), (100, 1.0))
+    for time in (0.0, 1.0):
+        tracking._count(score, [face('f1', 0), face('f2', 100)], both, time)
+    tracking._count(score, [face('f2', 0), face('f3', 100)], both, 2.0)
+    tracking._count(score, [face('f2', 1), face('f4', 300)], both, 3.0)
+    # Nobody can be expected to see who is covered, or has just come into sight.
+    tracking._count(score, [], truth((0, 0.1), (100, 0.1)), 4.0)
+    tracking._count(score, [], both, 4.1)
+    assert score.counts == {
+        'faces': 6, 'missed': 1, 'switches': 2, 'swaps': 1, 'reported': 8, 'false': 1
+    }  # fmt: skip

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from headpose_training.data.reading import read_items
 from headpose_training.errors import TrainingError
 from headpose_training.studies.rendering_worth import rendering_worth
 from headpose_training.studies.viewing_ray import viewing_ray
+from headpose_training.studies.weights import judge_weights
 from headpose_training.synthesis import dataset
 from headpose_training.synthesis.appearance import light as lighting
 from headpose_training.synthesis.appearance.accessories import OccluderConfig
@@ -194,7 +196,8 @@ def test_visibility_agrees_with_a_ray_test(renderer):
         targets = camera.to_optical(scene.head.landmarks)
         distance = first_hit(np.zeros(3), targets, [np.concatenate(c) for c in corners])
         gap = (1 - distance) * np.linalg.norm(targets, axis=1)
-        inside = ((labels.landmarks > -0.5) & (labels.landmarks < size - 0.5)).all(axis=1)
+        places = camera.project(scene.head.landmarks)
+        inside = ((places > -0.5) & (places < size - 0.5)).all(axis=1)
         agree.append(labels.visible == (inside & (gap < TOLERANCE)))
         seen.append(labels.visible)
     assert np.mean(agree) >= 0.99
@@ -380,6 +383,35 @@ def test_faces_with_hardly_a_visible_landmark_are_kept_but_not_read(egg_faces, t
     assert [face.name[-10:] for face in reading.faces] == ['000001.jpg', '000002.jpg']
 
 
+_POOL = """
+import os, sys, time
+from headpose_training.synthesis.dataset import Writers
+
+class Idle:
+    def open(self):
+        print(os.getpid(), flush=True)
+        return self
+
+if __name__ == '__main__':
+    with Writers(Idle(), 2) as writers:
+        for _ in range(2):
+            writers._pool.submit(time.sleep, 0.5)
+        time.sleep(100)
+"""
+
+
+def test_the_processes_of_a_killed_render_end_too(tmp_path):
+    (tmp_path / 'pool.py').write_text(_POOL)
+    command = [sys.executable, str(tmp_path / 'pool.py')]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        workers = [int(process.stdout.readline()) for _ in range(2)]
+        process.kill()
+    end = time.monotonic() + 20
+    while any(Path(f'/proc/{worker}').exists() for worker in workers):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_a_full_disk_leaves_complete_shards_and_the_next_run_goes_on(
     egg_faces, tmp_path, monkeypatch
 ):
@@ -437,6 +469,20 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
     assert [run.stat().st_mtime_ns for run in runs] == written
     assert len(runs) == 3
     assert (tmp_path / 'rendering_worth.md').read_text() == table
+
+
+def test_weights_are_judged_in_use(egg_faces, real_faces, tmp_path):
+    list(write_shards(egg_faces, tmp_path / 'rendered', 12, 1))
+    judge_weights(real_faces, tmp_path / 'rendered', tmp_path)
+    content = json.loads((tmp_path / 'weights.json').read_text())
+    rows = {row['condition']: row for row in content['rows']}
+    assert rows['photographs, x15']['nme']['value'] > 2 * rows['photographs']['nme']['value']
+    assert rows['photographs']['faces'] == 8
+    assert any(name.startswith('rendered, yaw') for name in rows)
+    (trust,) = content['trust'].values()
+    assert trust['jitter of yaw (deg)']['value'] > 0
+    assert 0 <= trust['faces withheld (%)']['value'] <= 100
+    assert '| jitter of yaw (deg) |' in (tmp_path / 'weights.md').read_text()
 
 
 def test_poses_of_exact_crops_are_right_in_the_camera(egg_faces, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.models.weights import LoadedModel, released_file
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from rich.progress import track
@@ -26,7 +27,7 @@ from headpose_training.metrics.tables import write_report
 def evaluate(
     data: Path,
     out: Path,
-    weights: str = 'mnn_lite',
+    weights: str = DEFAULT_MODEL,
     format: str = 'real_faces',
     sets: Sequence[str] = JUDGE_SETS,
     device: str = 'auto',
