@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from rows import dlib_points, mesh, set_threads
 
+from headpose_ros.models.weights import released
+
 Points = Callable[[np.ndarray], Any]
 #: Beyond this mean error another face, or none, was found.
 _ELSEWHERE = 0.2
@@ -29,10 +31,10 @@ _ELSEWHERE = 0.2
 COMMON = {36: 33, 39: 133, 42: 362, 45: 263, 48: 61, 54: 291}
 
 
-def ours() -> Points:
+def ours(weights: str) -> Points:
     import headpose_ros
 
-    analyze = headpose_ros.load('mnn_lite', 'cpu')
+    analyze = headpose_ros.load(weights, 'cpu')
 
     def call(image: np.ndarray) -> Any:
         faces = analyze(image)
@@ -66,7 +68,7 @@ def by_mediapipe() -> Points:
 
 
 PEERS: dict[str, Callable[[], Points]] = {
-    'mnn_lite': ours,
+    **{name: partial(ours, name) for name in released()},
     'dlib HOG + 68 points': by_dlib,
     'MediaPipe Face Mesh': by_mediapipe,
 }

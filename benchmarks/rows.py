@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from pictures import crowd, photograph
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import LoadedModel, load_model
@@ -111,7 +112,7 @@ def estimate(faces: int, backend: str) -> Call:
     """Return crop to result: windows of a frame in, rotations and landmarks out."""
     from headpose_ros.perception.infer import FaceNetwork
 
-    network = FaceNetwork(load_model('mnn_lite'), 'cpu', backend)
+    network = FaceNetwork(load_model(DEFAULT_MODEL), 'cpu', backend)
     frames = video()
     windows = [CropWindow(320.0 + i, 240.0, 150.0, 0.02 * i) for i in range(faces)]
     return lambda: network.estimate(next(frames), windows)
@@ -121,7 +122,7 @@ def tracked(backend: str) -> Call:
     """Return a frame of a video to smoothed faces, the detector every tenth frame included."""
     import headpose_ros
 
-    analyze = headpose_ros.load('mnn_lite', 'cpu', backend)
+    analyze = headpose_ros.load(device='cpu', backend=backend)
     frames, clock = video(), itertools.count()
 
     def call() -> Any:
@@ -263,7 +264,7 @@ def naive() -> Call:
     rclpy.init(args=[])
     node = rclpy.create_node('naive')
     publisher = node.create_publisher(PoseStamped, 'head_pose', 10)
-    loaded, detector, messages = load_model('mnn_lite'), YuNetDetector(), image_messages('rgb8')
+    loaded, detector, messages = load_model(DEFAULT_MODEL), YuNetDetector(), image_messages('rgb8')
 
     def call() -> None:
         message = next(messages)
@@ -288,7 +289,7 @@ def matrix_product() -> Call:
 
 
 def mnn_lite() -> LoadedModel:
-    return load_model('mnn_lite')
+    return load_model(DEFAULT_MODEL)
 
 
 def _encoder() -> LoadedModel:

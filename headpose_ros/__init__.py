@@ -2,7 +2,7 @@
 
 Without ROS, three calls do the job:
 
-    analyze = headpose_ros.load('mnn_lite', device='cpu')
+    analyze = headpose_ros.load(device='cpu')
     faces = analyze(image_bgr)           # uint8 (H, W, 3)
     faces[0].rotation                    # (3, 3) R_optical_face, REP-155 axes
 """
@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 __path__ = extend_path(__path__, __name__)
 
 __version__ = '0.1.0'
-__all__ = ['__version__', 'load']
+__all__ = ['DEFAULT_MODEL', '__version__', 'load']
+
+#: Released weights that anybody may use, also in products. Those of the family `research` are more
+#: accurate and come with non-commercial terms: `headpose models`.
+DEFAULT_MODEL = 'mnn_lite_free'
 
 
 def load(
-    model: str = 'mnn_lite', device: str = 'auto', backend: str = 'auto', **options: Any
+    model: str = DEFAULT_MODEL, device: str = 'auto', backend: str = 'auto', **options: Any
 ) -> Analyzer:
     """Load a trained network and a face detector, ready to analyse images.
 
     Args:
-        model: Registered model name, or the path of a `.safetensors` file of this package.
+        model: Name of released weights (`headpose models`), or the path of a `.safetensors`
+            file of this package.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
         backend: What runs the network: `auto` (the fastest that works here), `eager`, `compile`,
             `cudagraph`, `onnxruntime`, `tensorrt` or `openvino`.

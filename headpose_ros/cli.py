@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.tools.commands import add_model_options, add_style_option, add_tools
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from headpose_ros.perception.faces import Face
 
 EXIT_ERROR = 2
+FAMILIES = ('free', 'research')
 _DEMO_SECONDS = 12.0
 _DEMO_FOV = 1.0  # radians: the field of view that the demonstration's virtual camera is given
 
@@ -107,7 +109,7 @@ def _chosen_parameters(options: argparse.Namespace) -> dict[str, Any]:
 def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser('image', help='analyse image files, without ROS')
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
-    add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, DEFAULT_MODEL, 'auto')
     parser.add_argument('--json', action='store_true', help='print one JSON object per file')
     parser.add_argument('--draw', type=Path, metavar='DIR', help='write annotated copies there')
     add_style_option(parser)
@@ -171,7 +173,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help='real topics for a while; leaves video, contact sheet, MCAP and numbers',
         description='Runs camera and pose node over real ROS 2 topics and records them.',
     )
-    add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, DEFAULT_MODEL, 'auto')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder (%(default)s)')
     parser.add_argument(
         '--source',
@@ -214,27 +216,67 @@ def _demo_duration(source: str) -> float:
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser('models', help='list the released weights')
-    parser.set_defaults(command=_models)
+    parser = commands.add_parser(
+        'models',
+        help='list, describe, verify and pick released weights',
+        epilog='headpose models;  headpose models show mnn_lite_free;  headpose models verify;  '
+        'headpose image --model "$(headpose models pick --family research)" face.jpg',
+    )
+    parser.set_defaults(command=_list_models)
+    actions = parser.add_subparsers(metavar='ACTION')
+    show = actions.add_parser('show', help='print the card: data, terms, command, metrics')
+    show.add_argument('model', metavar='MODEL')
+    show.set_defaults(command=_show_model)
+    verify = actions.add_parser('verify', help='compare every file with the sha256 in its card')
+    verify.set_defaults(command=_verify_models)
+    pick = actions.add_parser('pick', help='print the name of the most accurate weights')
+    pick.add_argument('--family', choices=FAMILIES, default='free', help='terms of use (free)')
+    pick.set_defaults(command=_pick_model)
 
 
-def _models(options: argparse.Namespace, _: list[str]) -> int:
+def _list_models(options: argparse.Namespace, _: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from headpose_ros.models.weights import load_model, released
+    from headpose_ros.models.weights import POSE_METRIC, load_model, released
 
-    table = Table()
-    for name in ('model', 'input px', 'landmarks', 'MB', 'terms of the weights', 'paper'):
-        table.add_column(name)
+    table = Table(caption=f'default: {DEFAULT_MODEL}; pose error on photographs (AFW), degrees')
+    for column in ('weights', 'family', 'px', 'MB', 'pose error', 'terms'):
+        table.add_column(column, no_wrap=column == 'weights')
     for name in released():
         model = load_model(name)
-        size = f'{model.card["bytes"] / 1e6:.1f}'
-        spec = model.spec
+        card, spec = model.card, model.spec
         table.add_row(
-            name, str(spec.input_size), str(spec.landmarks), size, model.card['license'], spec.paper
+            name,
+            card['family'],
+            str(spec.input_size),
+            f'{card["bytes"] / 1e6:.1f}',
+            f'{card["metrics"][POSE_METRIC]:.2f}',
+            card['license'],
         )
     Console().print(table)
+    return 0
+
+
+def _show_model(options: argparse.Namespace, _: list[str]) -> int:
+    from headpose_ros.models.weights import load_model
+
+    print(yaml.safe_dump(load_model(options.model).card, sort_keys=False, width=100), end='')
+    return 0
+
+
+def _verify_models(options: argparse.Namespace, _: list[str]) -> int:
+    from headpose_ros.models.weights import load_model, released
+
+    for name in released():
+        print(f'{name}: good, sha256 {load_model(name).card["sha256"]}')
+    return 0
+
+
+def _pick_model(options: argparse.Namespace, _: list[str]) -> int:
+    from headpose_ros.models.weights import pick
+
+    print(pick(options.family))
     return 0
 
 

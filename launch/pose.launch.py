@@ -38,8 +38,8 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         'model',
-        default_value='mnn_lite',
-        description='Network that estimates pose and landmarks. Empty: what params_file says.',
+        default_value='',
+        description='Weights of the network (headpose models). Empty: what params_file says.',
     ),
     DeclareLaunchArgument(
         'device',

@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_models import write_small
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.rotations import geodesic
 from headpose_ros.models.outputs import FaceOutputs, mass_near
@@ -33,7 +34,7 @@ def need(backend):
 
 @pytest.fixture(scope='module')
 def model():
-    return load_model('mnn_lite')
+    return load_model(DEFAULT_MODEL)
 
 
 @pytest.fixture(scope='module')

@@ -43,7 +43,7 @@ STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 
 @pytest.fixture(scope='module')
 def analyzer() -> Any:
-    return headpose_ros.load('mnn_lite', 'cpu')
+    return headpose_ros.load(device='cpu')
 
 
 @pytest.fixture(scope='module')
@@ -149,7 +149,7 @@ def test_two_runs_give_the_same_bytes(pictures: list[np.ndarray], tmp_path: Path
     source = recording(tmp_path / 'in', pictures)
     outs = [tmp_path / 'a' / 'out', tmp_path / 'b' / 'out']  # MCAP holds its own name
     for out in outs:
-        annotate_bag(headpose_ros.load('mnn_lite', 'cpu'), BagOptions(source, out))
+        annotate_bag(headpose_ros.load(device='cpu'), BagOptions(source, out))
     first, second = ((out / 'out.mcap').read_bytes() for out in outs)
     assert first == second
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from headpose_ros.models.weights import released
+
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, '-m', 'headpose_ros.cli']
 TIMEOUT = 120
@@ -72,10 +74,20 @@ def test_wrong_options_are_one_line(photo: Path, words: list[str], said: str) ->
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_models_shows_the_terms() -> None:
-    done = headpose('models')
-    assert 'mnn_lite' in done.stdout
-    assert 'research' in done.stdout
+def test_models_shows_families_and_terms() -> None:
+    text = headpose('models').stdout
+    for name in ('mnn_lite_free', 'mnn_lite_research', 'non-commercial', 'default: mnn_lite_free'):
+        assert name in text
+
+
+def test_models_describes_verifies_and_picks() -> None:
+    card = yaml.safe_load(headpose('models', 'show', 'mnn_lite_free').stdout)
+    assert card['family'] == 'free'
+    assert card['sha256'] in headpose('models', 'verify').stdout
+    for family in ('free', 'research'):
+        name = headpose('models', 'pick', '--family', family).stdout.strip()
+        assert name in released()
+        assert name.endswith(family)
 
 
 def test_help_names_the_commands() -> None:

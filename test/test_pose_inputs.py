@@ -22,6 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from small_models import write_small
 from std_msgs.msg import Header
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
@@ -255,13 +256,13 @@ def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(desk, pho
         assert not result.successful
         assert result.reason
         assert answer().faces[0].id == face.id
-    assert one.pose.get_parameter('model').value == 'mnn_lite'
-    for name in (str(write_small('hopenet', tmp_path)), 'mnn_lite'):
+    assert one.pose.get_parameter('model').value == DEFAULT_MODEL
+    for name in (str(write_small('hopenet', tmp_path)), DEFAULT_MODEL):
         (result,) = one.pose.set_parameters([Parameter('model', value=name)])
         assert result.successful, result.reason
         answer()
         points = answer().faces[0].landmarks.image_points
-        assert len(points) == (136 if name == 'mnn_lite' else 0)
+        assert len(points) == (136 if name == DEFAULT_MODEL else 0)
 
 
 def test_wrong_cameras_regions_and_turns_are_refused(ros):

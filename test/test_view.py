@@ -112,7 +112,7 @@ def test_real_faces_of_a_sideways_camera_are_those_of_its_own_images():
 
     upright = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
     sideways = np.ascontiguousarray(np.rot90(upright))  # the scene's up is the image's left
-    analyze = headpose_ros.load('mnn_lite', 'cpu')
+    analyze = headpose_ros.load(device='cpu')
     stamps = itertools.count(1.0, 1 / 30)
     plain = [analyze.track(sideways, next(stamps)) for _ in range(3)][-1][0]
     analyze.reset()

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.pictures import write_pictures
 from headpose_ros.demo.recording import Recorder, demo_topics
 from headpose_ros.errors import HeadposeError
@@ -54,7 +55,7 @@ class DemoOptions:
     out: Path
     source: str = ASTRONAUT
     duration: float = 12.0
-    model: str = 'mnn_lite'
+    model: str = DEFAULT_MODEL
     device: str = 'auto'
     horizontal_fov: float = 0.0
 

@@ -17,12 +17,29 @@ from torch import Tensor, nn
 from headpose_ros.errors import HeadposeError
 from headpose_ros.models.registry import MODELS, ModelSpec
 
-#: Where the released weights lie: `<model>.safetensors` and its card `<model>.json`.
+#: Where the released weights lie: `<name>.safetensors` and its card `<name>.json`.
 FOLDER = Path(__file__).with_name('weights')
+#: The metric of the cards by which weights are picked.
+POSE_METRIC = 'geodesic error, one constant rotation removed (deg)'
 
 
 class WeightsError(HeadposeError):
     """Weights are missing, damaged, or of another network."""
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A network as a file holds it.
+
+    Attributes:
+        spec: How it is fed.
+        state: State dict of the network.
+        options: What it was built with, beyond the registry's defaults.
+    """
+
+    spec: ModelSpec
+    state: dict[str, Tensor]
+    options: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,7 @@ def load_model(name_or_path: str) -> LoadedModel:
     """Build a registered network and load its weights, on the CPU.
 
     Args:
-        name_or_path: `mnn_lite`, ..., or the path of a `.safetensors` file.
+        name_or_path: `mnn_lite_free`, ..., or the path of a `.safetensors` file.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another network.
@@ -55,13 +72,23 @@ def load_model(name_or_path: str) -> LoadedModel:
         raise WeightsError(
             f'{path} is damaged: its sha256 differs from the one in its card; fetch it again'
         )
+    saved = read_weights(path)
+    return LoadedModel(saved.spec, assemble(saved.spec, saved.options, saved.state, path), card)
+
+
+def read_weights(path: Path) -> SavedNetwork:
+    """Return what a `.safetensors` file of this package holds, in single precision.
+
+    Raises:
+        WeightsError: The file is damaged, or for no registered network.
+    """
     header, state = _read_tensors(path)
     spec = _spec(path, header)
     try:
         options = json.loads(header.get('options', '{}'))
     except ValueError as error:
         raise WeightsError(f'{path} has options that are not JSON: {error}') from error
-    return LoadedModel(spec, assemble(spec, options, state, path), card)
+    return SavedNetwork(spec, state, options)
 
 
 def assemble(
@@ -131,6 +158,23 @@ def released_file(name_or_path: str) -> Path:
     return path
 
 
+def pick(family: str) -> str:
+    """Return the name of the released weights with the smallest pose error.
+
+    Args:
+        family: `free` for any use, or `research` for non-commercial use.
+
+    Raises:
+        WeightsError: None are released, or a card is damaged.
+    """
+    cards = {name: _read_card(released_file(name)) for name in released()}
+    chosen = {name: card for name, card in cards.items() if card['family'] == family}
+    errors = {name: card['metrics'][POSE_METRIC] for name, card in chosen.items()}
+    if not errors:
+        raise WeightsError(f'no weights of the family {family!r} are released')
+    return min(errors, key=errors.__getitem__)
+
+
 def sha256(path: Path) -> str:
     """Return the hexadecimal digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -138,7 +182,7 @@ def sha256(path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def released() -> tuple[str, ...]:
-    """Return the names of the models whose weights ship with this package."""
+    """Return the names of the weights that ship with this package."""
     return tuple(sorted(path.stem for path in FOLDER.glob('*.safetensors')))
 
 

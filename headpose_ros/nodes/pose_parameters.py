@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.perception.backends.choose import BACKENDS
 from headpose_ros.perception.smoothing import SmoothingOptions
@@ -25,7 +26,7 @@ class PoseConfig:
     """Parameters of the pose node."""
 
     model: str = parameter(
-        'mnn_lite',
+        DEFAULT_MODEL,
         'Network: a released model or the path of a .safetensors file. May be changed while the '
         'node runs: one that cannot be loaded is refused, and the old one goes on.',
     )

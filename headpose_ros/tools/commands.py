@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 
 Commands = argparse._SubParsersAction
@@ -61,7 +62,7 @@ def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
         'source', metavar='IN', help='video, folder of images, device, or image with --duration'
     )
     parser.add_argument('out', metavar='OUT.mp4', type=Path)
-    add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, DEFAULT_MODEL, 'auto')
     add_style_option(parser)
     parser.add_argument('--landmarks', action='store_true', help='landmarks in the table too')
     parser.add_argument('--duration', type=float, default=0.0, help='seconds; 0 for all')
@@ -147,7 +148,7 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
     parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
-    add_model_options(parser, 'mnn_lite', 'auto')
+    add_model_options(parser, DEFAULT_MODEL, 'auto')
     parser.add_argument('--image', default='', help='topic of the images; needed where several are')
     parser.add_argument(
         '--camera-info', default='', help='topic of the calibration; default: beside the images'

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.driver.zones import read_zones
 from headpose_ros.ros.share import share_file
@@ -66,7 +67,7 @@ def judge_driver(
 
 def judge_rendered(
     out: Path,
-    weights: str = 'mnn_lite',
+    weights: str = DEFAULT_MODEL,
     zones: Path | None = None,
     sequences: int = 36,
     seconds: float = 40.0,

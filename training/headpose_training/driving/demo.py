@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.recording import Recorder, drive_topics, read_messages
 from headpose_ros.demo.session import SETTLING, spin_in_thread
 from headpose_ros.driver.options import DriverOptions
@@ -56,7 +57,7 @@ _STRIP, _LATE = 8, 0.8
 
 def demo_driver(
     out: Path,
-    weights: str = 'mnn_lite',
+    weights: str = DEFAULT_MODEL,
     device: str = 'auto',
     rate: float = 15.0,
     zones: Path | None = None,

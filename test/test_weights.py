@@ -1,0 +1,64 @@
+"""Released weights: their cards, their checksums, and whether they still see faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from headpose_ros import DEFAULT_MODEL
+from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.landmarks import OUTER_EYE_CORNERS, eye_line_angle
+from headpose_ros.geometry.rotations import aligned_from_face, geodesic
+from headpose_ros.models.weights import FOLDER, WeightsError, load_model, pick, released, sha256
+from headpose_ros.perception.infer import FaceNetwork
+
+#: 64 rendered faces as easy as those of AFW: `headpose-train pack-rendered`.
+FACES = Path(__file__).parent / 'data' / 'rendered_faces.npz'
+LARGEST_BYTES = 16e6
+CARD = {'data', 'license', 'family', 'command', 'seed', 'machine', 'wall_time', 'metrics', 'sha256'}
+
+
+@pytest.fixture(scope='module')
+def faces():
+    data = np.load(FACES)
+    ends = np.cumsum(data['lengths'])
+    images = np.split(data['images'], ends[:-1])
+    pictures = [cv2.imdecode(image, cv2.IMREAD_COLOR) for image in images]
+    return list(zip(pictures, data['landmarks'].astype(float), data['rotations'], strict=True))
+
+
+@pytest.mark.parametrize('name', released())
+def test_files_match_their_cards(name):
+    file, card = FOLDER / f'{name}.safetensors', load_model(name).card
+    assert card.keys() >= CARD
+    assert card['sha256'] == sha256(file)
+    assert card['bytes'] == file.stat().st_size <= LARGEST_BYTES
+    assert name == f'{card["model"]}_{card["family"]}'
+    assert ('research' in card['license']) == (card['family'] == 'research')
+
+
+@pytest.mark.parametrize('name', released())
+def test_weights_are_accurate_on_rendered_faces(name, faces):
+    network = FaceNetwork(load_model(name), 'cpu')
+    poses, points = [], []
+    for picture, landmarks, rotation in faces:
+        window = CropWindow.around_landmarks(landmarks, eye_line_angle(landmarks))
+        estimate = network.estimate(picture, [window])[0]
+        poses.append(np.degrees(geodesic(aligned_from_face(estimate.rotation), rotation)))
+        right, left = landmarks[list(OUTER_EYE_CORNERS)]
+        errors = np.linalg.norm(estimate.landmarks - landmarks, axis=1)
+        points.append(100 * errors.mean() / np.linalg.norm(left - right))
+    print(f'{name}: pose {np.mean(poses):.2f} degrees, NME {np.mean(points):.2f} %')
+    assert np.mean(poses) < 6.0
+    assert np.mean(points) < 6.0
+
+
+def test_the_default_may_be_used_by_everybody():
+    assert load_model(DEFAULT_MODEL).card['family'] == 'free'
+    assert pick('free') == DEFAULT_MODEL
+    assert load_model(pick('research')).card['family'] == 'research'
+    with pytest.raises(WeightsError, match='family'):
+        pick('commercial')
