@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from headpose_ros.driver.cover import shows_nothing
 from headpose_ros.driver.episodes import ENDED, LOST, STARTED, Gate
+from headpose_ros.driver.lids import LidLevels
 from headpose_ros.driver.monitor import EYES, PRESENCES, SIGNALS, STATES, DriverMonitor
 from headpose_ros.driver.neutral import NeutralPose
 from headpose_ros.driver.openness import OpenEyes, measure_openness
@@ -570,3 +571,53 @@ def test_nothing_that_comes_in_breaks_it_and_every_event_ends_once(steps):
     begun = [e.id for e in drive.events if e.transition == STARTED]
     ended = [e.id for e in drive.events if e.transition != STARTED]
     assert sorted(begun) == sorted(ended) == sorted(set(begun))
+
+
+def blinking(lids, blinks, open_at, closed_at, stamp=0.0, seconds=0.2):
+    """Let somebody blink; return the stamp of the end."""
+    for _ in range(blinks):
+        for length, openness in ((2.0, open_at), (seconds, closed_at)):
+            for _ in range(round(length * RATE)):
+                stamp += 1 / RATE
+                lids.update(stamp, openness, 1 / RATE)
+    return stamp
+
+
+def test_openness_is_stretched_between_the_drivers_own_open_and_closed_eyes():
+    lids = LidLevels(DriverOptions())
+    # Nothing is known of who has not blinked yet.
+    assert lids.update(0.0, 0.4, 1 / RATE) == pytest.approx(0.4)
+    stamp = blinking(lids, 8, 0.9, 0.38)
+    assert lids.update(stamp + 0.03, 0.38, 1 / RATE) == pytest.approx(0.0, abs=0.02)
+    assert lids.update(stamp + 0.07, 0.9, 1 / RATE) == pytest.approx(1.0, abs=0.02)
+    assert np.isnan(lids.update(stamp + 0.1, np.nan, 1 / RATE))
+    lids.reset()
+    assert lids.update(stamp + 1, 0.4, 1 / RATE) == pytest.approx(0.4)
+
+
+def test_long_closures_and_squints_are_no_blinks():
+    drooping, squinting = LidLevels(DriverOptions()), LidLevels(DriverOptions())
+    blinking(drooping, 8, 0.9, 0.5, seconds=2.0)
+    assert drooping.closed == 0.0
+    blinking(squinting, 8, 0.9, 0.65)
+    assert squinting.closed < 0.56 * squinting.open
+
+
+def test_eyes_that_a_network_never_calls_closed_still_close():
+    drive = Drive()
+    for _ in range(8):
+        drive.hold(2.0, eyes=0.9)
+        drive.hold(0.2, eyes=0.38)
+    drive.hold(2.0, eyes=0.9)
+    report = drive.hold(1.5, eyes=0.36)
+    assert report.state == 'microsleep' and drive.told('closure', STARTED)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.one_of(st.floats(0, 1.2), st.just(np.nan)), max_size=300))
+def test_stretched_openness_is_never_negative_and_unknown_only_where_it_was(values):
+    lids = LidLevels(DriverOptions())
+    for index, value in enumerate(values):
+        stretched = lids.update(index / RATE, value, 1 / RATE)
+        assert np.isnan(stretched) == np.isnan(value)
+        assert np.isnan(stretched) or 0 <= stretched < 10

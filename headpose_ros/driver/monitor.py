@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, Shares
 from headpose_ros.driver.eyelids import Eyelids
 from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
+from headpose_ros.driver.lids import LidLevels
 from headpose_ros.driver.neutral import NeutralPose
 from headpose_ros.driver.openness import OpenEyes, eyes_in_sight, measure_openness
 from headpose_ros.driver.options import DriverOptions
@@ -140,6 +141,7 @@ class DriverMonitor:
         self._ids = count(1)
         self._neutral = NeutralPose(options or DriverOptions())
         self._open_eyes = OpenEyes(self._neutral.options)
+        self._lids = LidLevels(self._neutral.options)
         self._stamp: float | None = None
         self._collecting: _Calibration | None = None
         self.calibration_said = ''
@@ -151,7 +153,7 @@ class DriverMonitor:
         Events under way are dropped: call :meth:`stop` before to have them ended as lost.
         """
         self.options = options
-        self._neutral.options = self._open_eyes.options = options
+        self._neutral.options = self._open_eyes.options = self._lids.options = options
         self._chooser = DriverChooser(options)
         self._begin()
 
@@ -223,12 +225,14 @@ class DriverMonitor:
         """Start from what was learned about a driver before."""
         self._neutral.reset(profile.neutral)
         self._open_eyes.reset(profile.open_eyes)
+        self._lids.reset()
         self.zones = profile.zones
 
     def _forget(self) -> None:
         """Another driver: nothing that was learned holds any more."""
         self._neutral.reset()
         self._open_eyes.reset()
+        self._lids.reset()
         self._begin()
 
     def _begin(self) -> None:
@@ -250,7 +254,7 @@ class DriverMonitor:
         self._last_seen: float | None = None
         self._eyes_seen: float | None = None
         self._angles = self._last_angles = _UNKNOWN_ANGLES
-        self._openness = np.full(3, np.nan)
+        self._openness, self._eye_openness = np.full(3, np.nan), np.nan
         self._presence, self._eyes = 'unknown', 'unknown'
         self._face_confidence = 0.0
         self._collecting = None
@@ -304,6 +308,7 @@ class DriverMonitor:
         if face is not None:
             self._last_seen, self._last_angles = stamp, self._angles
         self._presence = self._where(stamp, face is not None, covered)
+        self._eye_openness = self._lids.update(stamp, self._measured_eyes, seconds)
         self._eyelids.update(stamp, self._eye_openness, seconds)
         self._eyes = self._see_eyes(stamp, face)
 
@@ -315,8 +320,8 @@ class DriverMonitor:
             self._angles = self._neutral.relative(face.rotation)
 
     @property
-    def _eye_openness(self) -> float:
-        """The mean openness of the eyes that can be seen; NaN for none."""
+    def _measured_eyes(self) -> float:
+        """The mean openness of the eyes that can be seen, as measured; NaN for none."""
         right, left = float(self._openness[0]), float(self._openness[1])
         if right != right or left != left:
             return left if right != right else right
