@@ -20,7 +20,12 @@ _RUNS: dict[str, tuple[list[str], int]] = {
     'parts3d_small': (['detection', 'regression', 'joint'], 4),
     'ranking_small': (['pretraining'], 2),
 }
-_CARD = {'data': 'drawn faces', 'license': 'Apache-2.0', 'command': 'headpose-train smoke'}
+_CARD = {
+    'data': 'drawn faces',
+    'license': 'Apache-2.0',
+    'family': 'free',
+    'command': 'headpose-train smoke',
+}
 
 
 def smoke(out: Path = Path('out/smoke'), configs: Path = Path('configs')) -> None:
