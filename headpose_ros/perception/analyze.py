@@ -326,6 +326,8 @@ class Analyzer:
         pairs = [(track, estimate) for (_, track), estimate in zip(views, first, strict=True)]
         moved = [pair[0] if _lost(pair[1]) else _moved(*pair) for pair in pairs]
         again = [i for i, (old, _) in enumerate(pairs) if _is_beside(old.window, moved[i].window)]
+        if not again:
+            return pairs
         second = self.network.estimate_each([(views[i][0], moved[i].window) for i in again])
         for index, estimate in zip(again, second, strict=True):
             pairs[index] = moved[index], estimate
