@@ -12,12 +12,11 @@ from collections import deque
 
 import numpy as np
 
+from headpose_ros.driver.levels import OpenLevel
 from headpose_ros.driver.options import DriverOptions
 
-#: Histogram of measured openness.
-_BINS, _WIDEST = 120, 1.2
-#: The open eye is this quantile of what is seen: above the middle, as eyes also blink and droop.
-_OPEN_QUANTILE = 0.7
+#: Measures of openness beyond this count as this.
+_WIDEST = 1.2
 #: A dip under this share of the open eye is one of a blink, until it is over this share again.
 _DIP, _OVER = 0.75, 0.85
 #: So many of the last blinks tell how closed eyes are measured; of most the lowest point falls
@@ -40,8 +39,7 @@ class LidLevels:
 
     def reset(self) -> None:
         """Forget the driver."""
-        self._weights = np.zeros(_BINS)
-        self._seconds = 0.0
+        self._level = OpenLevel(_WIDEST)
         self._lowest: deque[float] = deque(maxlen=_BLINKS_KEPT)
         self._dip_since, self._dip_lowest = np.nan, np.inf
         self.open, self.closed = 1.0, 0.0
@@ -62,13 +60,9 @@ class LidLevels:
         return max((openness - self.closed) / (self.open - self.closed), 0.0)
 
     def _learn_open(self, openness: float, seconds: float) -> None:
-        self._weights *= np.exp(-seconds / self.options.eye_memory)
-        self._weights[int(np.clip(openness / _WIDEST, 0.0, 0.999) * _BINS)] += seconds
-        self._seconds += seconds
-        if self._seconds >= self.options.eye_seconds:
-            share = _OPEN_QUANTILE * self._weights.sum()
-            passed = np.searchsorted(np.cumsum(self._weights), share)
-            self.open = float((passed + 0.5) * _WIDEST / _BINS)
+        self._level.update(float(np.clip(openness, 0.0, 0.999 * _WIDEST)), seconds, self.options)
+        if np.isfinite(self._level.level):
+            self.open = self._level.level
             self.closed = min(self.closed, _HIGHEST_CLOSED * self.open)
 
     def _learn_closed(self, stamp: float, openness: float) -> None:

@@ -208,8 +208,7 @@ class DriverMonitor:
         Raises:
             ZoneError: There is no such zone, it is the road, or the neutral pose is not known.
         """
-        if self.zones[zone].role == 'road':
-            raise ZoneError(f'zone {zone!r} is the road: it follows the neutral pose, reset that')
+        self.zones.to_calibrate(zone)
         if self._neutral.rotation is None:
             raise ZoneError('the neutral pose is not known yet: look at the road for a while')
         self._collecting = _Calibration(zone, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from headpose_ros.driver.levels import OpenLevel
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.geometry.landmarks import COUNT, GROUPS
 from headpose_ros.perception.faces import Face
@@ -13,10 +14,8 @@ Array = NDArray[np.float64]
 
 _EYES = tuple(np.array(GROUPS[name]) for name in ('right_eye', 'left_eye'))
 _MOUTH = np.array(GROUPS['inner_lips'])
-#: Histogram of aspect ratios of an eye; people's open eyes have 0.2 to 0.45.
-_BINS, _WIDEST = 120, 0.6
-#: The open eye is this quantile of what is seen: above the middle, as eyes also blink and droop.
-_OPEN_QUANTILE = 0.7
+#: Aspect ratios of eyes lie below this; people's open eyes have 0.2 to 0.45.
+_WIDEST = 0.6
 
 
 class OpenEyes:
@@ -32,29 +31,25 @@ class OpenEyes:
 
     def reset(self, aspects: Array | None = None) -> None:
         """Forget everything, or start from stored aspect ratios (2,) of the open eyes."""
-        self._weights = np.zeros((2, _BINS))
-        self._seconds = [0.0, 0.0]
-        self.aspects = np.full(2, np.nan)
+        self._levels = OpenLevel(_WIDEST), OpenLevel(_WIDEST)
         if aspects is not None:
             for eye, aspect in enumerate(aspects):
                 self.update(eye, float(aspect), 2 * self.options.eye_seconds)
 
     @property
+    def aspects(self) -> Array:
+        """(2,) aspect ratios of the open right and left eye; NaN where not known."""
+        return np.array([eye.level for eye in self._levels])
+
+    @property
     def is_learning(self) -> bool:
         """Whether an eye was measured, but not yet for long enough to know it open."""
-        return any(0.0 < seconds < self.options.eye_seconds for seconds in self._seconds)
+        return any(0.0 < eye.seconds < self.options.eye_seconds for eye in self._levels)
 
     def update(self, eye: int, aspect: float, seconds: float) -> None:
         """Learn from an aspect ratio of the right (0) or left (1) eye, seen for some seconds."""
-        if not 0 <= aspect < _WIDEST or seconds <= 0:
-            return
-        weights = self._weights[eye]
-        weights *= np.exp(-seconds / self.options.eye_memory)
-        weights[int(aspect / _WIDEST * _BINS)] += seconds
-        self._seconds[eye] += seconds
-        if self._seconds[eye] >= self.options.eye_seconds:
-            passed = np.searchsorted(np.cumsum(weights), _OPEN_QUANTILE * weights.sum())
-            self.aspects[eye] = (passed + 0.5) * _WIDEST / _BINS
+        if 0 <= aspect < _WIDEST and seconds > 0:
+            self._levels[eye].update(aspect, seconds, self.options)
 
 
 def measure_openness(face: Face, eyes: OpenEyes, seconds: float = 0.0) -> Array:

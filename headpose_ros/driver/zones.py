@@ -146,6 +146,17 @@ class Zones:
         )
         return Zones(drive, tuple(zones))
 
+    def to_calibrate(self, name: str) -> Zone:
+        """Return a zone that can be calibrated.
+
+        Raises:
+            ZoneError: There is no such zone, or it is the road, which the neutral pose tells.
+        """
+        zone = self[name]
+        if zone.role == 'road':
+            raise ZoneError(f'zone {name!r} is the road: it follows the neutral pose, reset that')
+        return zone
+
     def calibrated(self, name: str, azimuth: float, elevation: float) -> Zones:
         """Return the zones after the driver was seen to look at one in a direction, rad.
 
@@ -155,9 +166,7 @@ class Zones:
         Raises:
             ZoneError: It is the road, which the neutral pose tells, or is too near to another zone.
         """
-        zone = self[name]
-        if zone.role == 'road':
-            raise ZoneError(f'zone {name!r} is the road: it follows the neutral pose, reset that')
+        zone = self.to_calibrate(name)
         nearest = min(zone.boxes, key=lambda box: _away(box, azimuth, elevation))
         moved = _centred(nearest, azimuth, elevation)
         boxes = {z.name: list(z.boxes) for z in self.zones}
@@ -323,10 +332,6 @@ class _Reader:
 
     def _error(self, node: Any, said: str) -> ZoneError:
         return ZoneError(f'{self._name}:{node.start_mark.line + 1}: {said}')
-
-
-def _within(extent: tuple[float, float], angle: float, margin: float) -> bool:
-    return extent[0] - margin <= angle <= extent[1] + margin
 
 
 def _common(a: tuple[float, float], b: tuple[float, float]) -> float:
