@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,19 @@ class _Stream:
     def names(self) -> list[str]:
         """Ids of the faces that are followed, in sight or not."""
         return [track.id for track in (*self.tracks.visible, *self.tracks.hidden)]
+
+
+class _Look(NamedTuple):
+    """What the network says of a track, and where that puts it: nowhere for a face that is lost."""
+
+    track: Track
+    estimate: Estimate
+    moved: Track | None
+
+    @classmethod
+    def at(cls, track: Track, estimate: Estimate) -> _Look:
+        """Return the look through the window of a track."""
+        return cls(track, estimate, None if _lost(estimate) else _moved(track, estimate))
 
 
 class Analyzer:
@@ -299,7 +313,7 @@ class Analyzer:
         """
         windows = [track.window.turned_about(_middle(track), turn) for turn in _QUARTER_TURNS]
         best = max(self.network.estimate(image, windows), key=_sureness)
-        return track if _lost(best) else _moved(track, best)
+        return _Look.at(track, best).moved or track
 
     def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:
         """Estimate every face in sight, move its window to where it is now; preferred first."""
@@ -308,30 +322,33 @@ class Analyzer:
         views = [(f.image, track) for f, group in zip(frames, seen, strict=True) for track in group]
         looked = iter(self._looked_at(views))
         faces = [
-            _followed(frame, stream, {track.id: next(looked) for track in group})
+            _followed(frame, stream, [next(looked) for _ in group])
             for frame, stream, group in zip(frames, streams, seen, strict=True)
         ]
         self.times.infer += 1e3 * (time.perf_counter() - start)
         return faces
 
-    def _looked_at(
-        self, views: Sequence[tuple[NDArray[np.uint8], Track]]
-    ) -> list[tuple[Track, Estimate]]:
-        """Return the tracks and what the network says of each.
+    def _looked_at(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Look]:
+        """Return what the network says of each track.
 
         A face at the border of its window, after a jump or after an image that showed something
         else, is looked at again in the window that its landmarks ask for.
         """
-        first = self.network.estimate_each([(image, track.window) for image, track in views])
-        pairs = [(track, estimate) for (_, track), estimate in zip(views, first, strict=True)]
-        moved = [pair[0] if _lost(pair[1]) else _moved(*pair) for pair in pairs]
-        again = [i for i, (old, _) in enumerate(pairs) if _is_beside(old.window, moved[i].window)]
-        if not again:
-            return pairs
-        second = self.network.estimate_each([(views[i][0], moved[i].window) for i in again])
-        for index, estimate in zip(again, second, strict=True):
-            pairs[index] = moved[index], estimate
-        return pairs
+        looks = self._looks(views)
+        again = {
+            index: (views[index][0], look.moved)
+            for index, look in enumerate(looks)
+            if look.moved is not None and _is_beside(look.track.window, look.moved.window)
+        }
+        for index, look in zip(again, self._looks(list(again.values())), strict=True):
+            looks[index] = look
+        return looks
+
+    def _looks(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Look]:
+        if not views:
+            return []
+        found = self.network.estimate_each([(image, track.window) for image, track in views])
+        return [_Look.at(track, one) for (_, track), one in zip(views, found, strict=True)]
 
     def _sized(
         self, faces: Sequence[Face], depth: DepthImage | None, stream: _Stream
@@ -394,14 +411,13 @@ def _restart(stream: _Stream) -> None:
     stream.frames_since_detection = 0
 
 
-def _followed(
-    frame: Frame, stream: _Stream, estimated: dict[str, tuple[Track, Estimate]]
-) -> list[Face]:
-    """Move the tracks to where the estimates see them; return the faces, the preferred first."""
+def _followed(frame: Frame, stream: _Stream, looks: Sequence[_Look]) -> list[Face]:
+    """Move the tracks to where the looks put them; return the faces, the preferred first."""
     shape = frame.image.shape
-    moved = {name: _moved(*pair) for name, pair in estimated.items() if not _lost(pair[1])}
-    stream.tracks.follow([t for t in moved.values() if stream.view.contains(_middle(t), shape)])
-    return [_face(now, *estimated[now.id], frame.camera) for now in stream.tracks.ranked(shape)]
+    moved = [look.moved for look in looks if look.moved is not None]
+    stream.tracks.follow([t for t in moved if stream.view.contains(_middle(t), shape)])
+    by_id = {look.track.id: look for look in looks}
+    return [_face(now, by_id[now.id], frame.camera) for now in stream.tracks.ranked(shape)]
 
 
 def _is_beside(window: CropWindow, asked: CropWindow) -> bool:
@@ -436,8 +452,9 @@ def _moved(track: Track, estimate: Estimate) -> Track:
     return replace(track, box=bounding_box(points), window=window)
 
 
-def _face(now: Track, track: Track, estimate: Estimate, camera: CameraModel | None) -> Face:
+def _face(now: Track, look: _Look, camera: CameraModel | None) -> Face:
     """Return the face of a track that was seen through its earlier window."""
+    track, estimate = look.track, look.estimate
     pose = Pose(estimate.rotation, None)
     if camera is not None:
         crop_center = np.array([track.window.center_x, track.window.center_y])

@@ -116,10 +116,11 @@ class Face:
             translation: (3,) metres, the optical frame's origin in the other frame.
         """
         turn = np.kron(np.eye(2), rotation)
+        pose = Pose(self.rotation, self.position).in_frame(rotation, translation)
         return replace(
             self,
-            rotation=rotation @ self.rotation,
-            position=None if self.position is None else rotation @ self.position + translation,
+            rotation=pose.rotation,
+            position=pose.position,
             covariance=turn @ np.nan_to_num(self.covariance) @ turn.T + 0.0 * self.covariance,
             raw=self.raw and self.raw.in_frame(rotation, translation),
             twist=self.twist and self.twist.in_frame(rotation),

@@ -177,7 +177,7 @@ def _estimates(
                 ),
                 visibility=visibility,
                 landmark_confidence=certainty,
-                depth=np.zeros(0) if depths is None else _depth(depths[i], window, spec),
+                depth=np.zeros(0) if depths is None else _in_px(depths[i], window, spec),
                 **trust[i],
             )
         )
@@ -193,7 +193,7 @@ def _trust(
     points, judged = arrays['point_error'], map(can_judge_openness, arrays['visibility'])
     return [
         {
-            'landmark_error': complete(points[i][:, None], spec.scheme)[:, 0] * window.side,
+            'landmark_error': _in_px(points[i], window, spec),
             'rotation_error': float(arrays['rotation_error'][i]),
             'openness': np.where(can, arrays['openness'][i], np.nan),
             'face_score': float(arrays['face'][i]),
@@ -202,9 +202,9 @@ def _trust(
     ]
 
 
-def _depth(depth: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:
+def _in_px(sides: NDArray[np.float64], window: CropWindow, spec: ModelSpec) -> NDArray[np.float64]:
     """Return (68,) px of the image from (N,) sides of the crop."""
-    return complete(depth[:, None], spec.scheme)[:, 0] * window.side
+    return complete(sides[:, None], spec.scheme)[:, 0] * window.side
 
 
 def _measured(chances: NDArray[np.float64], scheme: str) -> NDArray[np.float64]:

@@ -93,7 +93,7 @@ class Fallbacks:
             try:
                 return self.current.run(crops)
             except Exception as error:  # each runtime has errors of its own
-                if _is_last_resort(self.current):
+                if _is_last_resort(self.current.name, self.current.device):
                     raise
                 failed = f'{self.current.name} on {self.current.device}: {_line(error)}'
             self._missing.append(failed)
@@ -108,7 +108,7 @@ class Fallbacks:
                 backend = make(self._model, device, name)
                 backend.run(example(self._model.spec).numpy())
             except Exception as error:  # each runtime has errors of its own
-                if name == 'eager' and device == _CPU:
+                if _is_last_resort(name, device):
                     raise
                 self._missing.append(f'{name} on {device}: {_line(error)}')
                 continue
@@ -169,8 +169,8 @@ def _candidates(device: torch.device, backend: str) -> Iterator[tuple[str, torch
         yield from ((name, _CPU) for name in _AUTO['cpu'])
 
 
-def _is_last_resort(backend: Backend) -> bool:
-    return backend.name == 'eager' and backend.device == _CPU
+def _is_last_resort(name: str, device: torch.device) -> bool:
+    return name == 'eager' and device == _CPU
 
 
 def _line(error: Exception) -> str:
