@@ -32,7 +32,7 @@ def measure(rig: rigs.Rig, seconds: float) -> list[float]:
         rig.images.publish(message)
         index += 1
         due = begin + index / _RATE
-        rig.until(lambda due=due: time.monotonic() >= due, timeout=1.0)
+        rig.spin(due - time.monotonic())
     return [
         1e3 * arrived - Time.from_msg(answer.header.stamp).nanoseconds * 1e-6
         for arrived, answer in rig.faces

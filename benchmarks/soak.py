@@ -47,9 +47,7 @@ class Soak:
             message.header = self.rig.header()
             self.rig.images.publish(message)
             self.sent += 1
-            self.rig.until(
-                lambda due=begin + (index + 1) / _RATE: time.monotonic() >= due, timeout=1.0
-            )
+            self.rig.spin(begin + (index + 1) / _RATE - time.monotonic())
         self._note(faces)
 
     def _note(self, faces: int) -> None:

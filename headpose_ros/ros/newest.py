@@ -15,8 +15,8 @@ Item = TypeVar('Item')
 _ARRIVALS = 8
 #: An item that has waited for more than this share of its sender's period is not worth the work
 #: when the next one is about to come.
-_STALE = 0.5
-#: How late the next one may be, in periods; and the longest time to wait for it, s.
+_STALE = 1 / 3
+#: How late the next one may be, in periods; and what is too long to wait for it, s.
 _GRACE, _LONGEST = 0.1, 0.05
 
 
@@ -24,7 +24,7 @@ class NewestItems(Generic[Item]):
     """Hands the newest item of each of several senders from one thread to another.
 
     The taker gets what waits of all senders at once: none of them can starve another. A taker that
-    is slower than its only sender gets items that are on average a quarter of a period old or less:
+    is slower than its only sender gets items that are on average a sixth of a period old or less:
     it waits for the next one where that is nearer than the last.
     """
 
@@ -66,8 +66,8 @@ class NewestItems(Generic[Item]):
             return
         last, period = arrivals[-1], float(np.median(np.diff(arrivals)))
         waited = time.monotonic() - last
-        if _STALE * period < waited < period:
-            left = min((1 + _GRACE) * period - waited, _LONGEST)
+        left = (1 + _GRACE) * period - waited
+        if _STALE * period < waited < period and left < _LONGEST:
             self._changed.wait_for(lambda: arrivals[-1] != last or self._closed, left)
 
     def close(self) -> list[str]:
