@@ -13,10 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.perception.onnx_session import open_session
 
 #: Of the grids. Sides of the image that the network takes are multiples of the coarsest.
 _STRIDES = (8, 16, 32)
@@ -109,16 +109,8 @@ class OnnxYuNet(YuNet):
     """
 
     def __init__(self, path: Path, threshold: float) -> None:
-        import onnxruntime
-
         self.threshold = threshold
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        self._session = onnxruntime.InferenceSession(
-            _of_any_size(path), options, providers=['CPUExecutionProvider']
-        )
+        self._session = open_session(_of_any_size(path), 'CPUExecutionProvider')
         self._input = self._session.get_inputs()[0].name
         self._outputs = [
             f'{kind}_{stride}' for kind in ('cls', 'obj', 'bbox', 'kps') for stride in _STRIDES

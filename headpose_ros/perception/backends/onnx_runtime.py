@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.backends.base import Backend, BackendError
 from headpose_ros.perception.backends.exported import INPUT, exported
-
-_ERRORS_ONLY = 3
+from headpose_ros.perception.onnx_session import open_session
 
 
 class OnnxRuntimeBackend(Backend):
@@ -39,24 +38,16 @@ class OnnxRuntimeBackend(Backend):
         there = onnxruntime.get_available_providers()
         if provider not in there:
             raise BackendError(f'onnxruntime has no {provider}, only {", ".join(there)}')
-        threads = torch.get_num_threads()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = _ERRORS_ONLY
-        # Idle threads must not keep a robot's cores busy between two frames.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '0')
         file = exported(model)
         try:
-            # It adds the CPU itself, for operations that a GPU's provider lacks.
-            self._session = onnxruntime.InferenceSession(
-                file.onnx, options, providers=[(provider, settings)]
-            )
+            self._session = open_session(file.onnx, provider, settings)
         except Exception as error:  # the package's errors have no common class
             raise BackendError(f'onnxruntime cannot load {model.spec.name}: {error}') from error
         if self._session.get_providers()[0] != provider:
             raise BackendError(f'onnxruntime could not start {provider}: its libraries are missing')
         self._names = file.names
-        self.details = f'{threads} threads' if device.type == 'cpu' else provider
+        threads = f'{torch.get_num_threads()} threads'
+        self.details = threads if device.type == 'cpu' else provider
 
     def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Run the network, see `Backend.run`."""
