@@ -297,8 +297,8 @@ def test_depth_that_cannot_be_used_is_refused_in_words():
     for changes, said in (
         ({'encoding': 'rgb8'}, "encoding 'rgb8': expected 16UC1 .* or 32FC1"),
         ({'width': 2}, '2x2 pixels, the colour image 3x2: expected depth that is aligned'),
-        ({'data': good.data[:-1]}, '11 bytes and step 6: 3x2 16UC1 needs 12 bytes'),
-        ({'step': 5}, 'step 5: .* a step of 6 or more'),
+        ({'data': good.data[:-1]}, '11 bytes, but 3x2 16UC1 with step 6 needs 12'),
+        ({'step': 5}, 'step is 5, .* needs at least 6'),
     ):
         with pytest.raises(ImageError, match=said):
             decode_depth(SimpleNamespace(**{**vars(good), **changes}), (3, 2))

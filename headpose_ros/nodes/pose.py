@@ -42,6 +42,7 @@ from headpose_ros.ros.lifecycle import reporting
 from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.outputs import FaceOutputs
 from headpose_ros.ros.parameters import declare, follow
+from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.statistics import summarize
 
 
@@ -308,7 +309,7 @@ class PoseNode(LifecycleNode):
                 return None
             pixels = camera.decode(message)
             camera.size = (pixels.shape[1], pixels.shape[0])
-            stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+            stamp = seconds(message.header.stamp)
             check_image(pixels)
             distances = camera.decode_depth(depth)
             frame = Frame(pixels, stamp, camera.camera, camera.name, distances)

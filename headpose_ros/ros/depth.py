@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headpose_ros.perception.depth import DepthImage
-from headpose_ros.ros.images import ImageError
+from headpose_ros.ros.images import ImageError, buffer
 
 #: Type of a sample and metres per count, by encoding.
 _ENCODINGS = {'16UC1': ('u2', 1e-3), '32FC1': ('f4', 1.0)}
@@ -38,11 +38,6 @@ def decode_depth(message: Any, size: tuple[int, int]) -> DepthImage:
     row = message.width * sample.itemsize
     # The last row may come without its padding: some drivers cut it off.
     needed = message.step * (message.height - 1) + row
-    data = np.frombuffer(message.data, np.uint8)
-    if message.step < row or data.size < needed:
-        raise ImageError(
-            f'depth image has {data.size} bytes and step {message.step}: {message.width}x'
-            f'{message.height} {message.encoding} needs {needed} bytes and a step of {row} or more'
-        )
+    data = buffer(message, row, needed)
     shape, strides = (message.height, message.width), (message.step, sample.itemsize)
     return DepthImage(np.ndarray(shape, sample, data.data, 0, strides), unit)

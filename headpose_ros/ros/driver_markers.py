@@ -11,8 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from headpose_ros.driver.monitor import Report
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros.markers import LIFETIME, cone_points
-from headpose_ros.ros.messages import pose_message
+from headpose_ros.ros.markers import cone_points, face_marker, lift
 
 #: How states look: in RViz, plots, videos and pages.
 STATE_COLORS = {
@@ -50,18 +49,15 @@ class DriverMarkers:
             return self._deletions(header)
         self._shown = True
         red, green, blue = _rgb(STATE_COLORS[report.state])
-        gaze = _marker(header, NAMESPACES[0], Marker.TRIANGLE_LIST, face)
+        gaze = face_marker(header, NAMESPACES[0], 0, Marker.TRIANGLE_LIST, face)
         gaze.scale = Vector3(x=1.0, y=1.0, z=1.0)
         gaze.color = ColorRGBA(r=red, g=green, b=blue, a=_CONE_ALPHA)
         gaze.points = cone_points(_CONE_LENGTH, _CONE_ANGLE)
-        text = _marker(header, NAMESPACES[1], Marker.TEXT_VIEW_FACING, face)
+        text = face_marker(header, NAMESPACES[1], 0, Marker.TEXT_VIEW_FACING, face)
         text.scale = Vector3(x=0.0, y=0.0, z=_TEXT_SIZE)
         text.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
         text.text = f'{report.state.replace("_", " ")}\n{report.reason}'
-        up = face.rotation[:, 2] * _TEXT_HEIGHT
-        text.pose.position.x += float(up[0])
-        text.pose.position.y += float(up[1])
-        text.pose.position.z += float(up[2])
+        lift(text, face, _TEXT_HEIGHT)
         return MarkerArray(markers=[gaze, text])
 
     def _deletions(self, header: Any) -> MarkerArray:
@@ -69,17 +65,6 @@ class DriverMarkers:
         shown, self._shown = self._shown, False
         deletions = [Marker(header=header, ns=n, action=Marker.DELETE) for n in NAMESPACES]
         return MarkerArray(markers=deletions if shown else [])
-
-
-def _marker(header: Any, namespace: str, shape: int, face: Face) -> Marker:
-    return Marker(
-        header=header,
-        ns=namespace,
-        type=shape,
-        action=Marker.ADD,
-        pose=pose_message(face),
-        lifetime=LIFETIME,
-    )
 
 
 def _rgb(color: str) -> tuple[float, float, float]:

@@ -173,13 +173,16 @@ def _check_even(message: Any, even: tuple[int, int]) -> None:
         )
 
 
-def _buffer(message: Any, row: int, needed: int) -> Array:
+def buffer(message: Any, row: int, needed: int) -> Array:
     """Return the message's bytes without copying, checked against the layout.
 
     Args:
         message: the image message.
         row: bytes in a row without padding.
         needed: bytes from the first to the last sample.
+
+    Raises:
+        ImageError: the step is smaller than a row, or there are fewer bytes.
     """
     if message.step < row:
         raise ImageError(
@@ -205,7 +208,7 @@ def _decode_packed(message: Any, layout: _Packed) -> Bgr:
     height, width, step = message.height, message.width, message.step
     row = width * layout.channels * layout.sample
     # The last row may come without its padding: some drivers cut it off.
-    data = _buffer(message, row, step * (height - 1) + row)
+    data = buffer(message, row, step * (height - 1) + row)
     pixels = _plane(data, (height, width, layout.channels * layout.sample), step)
     if layout.sample == 2:
         pixels = _narrow(pixels, bool(message.is_bigendian))
@@ -240,7 +243,7 @@ def _decode_planar(message: Any, layout: _Planar) -> Bgr:
     chroma_step = step * 2 // across
     chroma_rows, chroma_row = height // down, 2 * width // across
     needed = step * height + chroma_step * (chroma_rows - 1) + chroma_row
-    data = _buffer(message, width, needed)
+    data = buffer(message, width, needed)
     luma = _plane(data, (height, width, 1), step)
     chroma = _plane(data, (chroma_rows, width // across, 2), chroma_step, step * height)
     if layout.code is None:

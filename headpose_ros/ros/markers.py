@@ -11,6 +11,7 @@ from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from headpose_ros.perception.faces import Face
 from headpose_ros.ros.messages import LocatedFace, pose_message
 
 LIFETIME = Duration(nanosec=500_000_000)
@@ -49,14 +50,23 @@ class FaceMarkers:
         return array
 
 
-def _marker(header: Any, kind: str, number: int, shape: int, located: LocatedFace) -> Marker:
+def face_marker(header: Any, namespace: str, number: int, shape: int, face: Face) -> Marker:
+    """Return a white marker at the place of a face, in the face's axes.
+
+    Args:
+        header: Of the image.
+        namespace: Of the marker.
+        number: Its id.
+        shape: One of Marker's types.
+        face: With a position.
+    """
     return Marker(
         header=header,
-        ns=kind,
+        ns=namespace,
         id=number,
         type=shape,
         action=Marker.ADD,
-        pose=pose_message(located.face),
+        pose=pose_message(face),
         lifetime=LIFETIME,
         color=_color((1.0, 1.0, 1.0)),
     )
@@ -67,7 +77,7 @@ def _deletion(header: Any, kind: str, number: int) -> Marker:
 
 
 def _axes(header: Any, number: int, located: LocatedFace) -> Marker:
-    marker = _marker(header, 'axes', number, Marker.LINE_LIST, located)
+    marker = face_marker(header, 'axes', number, Marker.LINE_LIST, located.face)
     marker.scale = Vector3(x=_AXIS_WIDTH, y=0.0, z=0.0)
     for axis, rgb in enumerate(_RGB):
         tip = [0.0, 0.0, 0.0]
@@ -78,7 +88,7 @@ def _axes(header: Any, number: int, located: LocatedFace) -> Marker:
 
 
 def _landmarks(header: Any, number: int, located: LocatedFace) -> Marker:
-    marker = _marker(header, 'landmarks', number, Marker.SPHERE_LIST, located)
+    marker = face_marker(header, 'landmarks', number, Marker.SPHERE_LIST, located.face)
     marker.scale = Vector3(x=_POINT_SIZE, y=_POINT_SIZE, z=_POINT_SIZE)
     points = np.zeros((0, 3)) if located.face_points is None else located.face_points
     marker.points = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
@@ -93,7 +103,7 @@ def _visibility_color(visibility: float) -> tuple[float, float, float]:
 
 
 def _box(header: Any, number: int, located: LocatedFace) -> Marker:
-    marker = _marker(header, 'box', number, Marker.LINE_LIST, located)
+    marker = face_marker(header, 'box', number, Marker.LINE_LIST, located.face)
     marker.scale = Vector3(x=_BOX_WIDTH, y=0.0, z=0.0)
     marker.points = [_point(corner) for edge in _box_edges() for corner in edge]
     return marker
@@ -108,7 +118,7 @@ def _box_edges() -> list[tuple[list[float], list[float]]]:
 
 def _cone(header: Any, number: int, located: LocatedFace) -> Marker:
     """Return the cone of directions in which the head points; eyes may look elsewhere."""
-    marker = _marker(header, 'cone', number, Marker.TRIANGLE_LIST, located)
+    marker = face_marker(header, 'cone', number, Marker.TRIANGLE_LIST, located.face)
     marker.scale = Vector3(x=1.0, y=1.0, z=1.0)
     marker.color = _CONE_COLOR
     marker.points = cone_points(_CONE_LENGTH, _CONE_ANGLE)
@@ -138,15 +148,20 @@ def _point(xyz: list[float]) -> Point:
 
 
 def _label(header: Any, number: int, located: LocatedFace) -> Marker:
-    marker = _marker(header, 'label', number, Marker.TEXT_VIEW_FACING, located)
+    marker = face_marker(header, 'label', number, Marker.TEXT_VIEW_FACING, located.face)
     pitch, yaw, roll = np.degrees(located.seen.pitch_yaw_roll)
     marker.text = f'{located.face.id}  yaw {yaw:+.0f}  pitch {pitch:+.0f}  roll {roll:+.0f}'
     marker.scale = Vector3(x=0.0, y=0.0, z=_TEXT_SIZE)
-    up = located.face.rotation[:, 2] * _AXIS_LENGTH * 1.2
+    lift(marker, located.face, _AXIS_LENGTH * 1.2)
+    return marker
+
+
+def lift(marker: Marker, face: Face, height: float) -> None:
+    """Move a marker up along the face, by metres."""
+    up = face.rotation[:, 2] * height
     marker.pose.position.x += float(up[0])
     marker.pose.position.y += float(up[1])
     marker.pose.position.z += float(up[2])
-    return marker
 
 
 def _color(rgb: tuple[float, float, float]) -> ColorRGBA:

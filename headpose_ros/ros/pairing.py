@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from headpose_ros.ros.stamps import seconds
+
 #: Stamps of one moment differ by less than this, s: a little over half a period at 30 Hz, as two
 #: cameras that run free differ by up to half.
 _SLOP = 0.02
@@ -40,20 +42,20 @@ class DepthPairing:
     def add_image(self, image: Any) -> None:
         """Take in a colour image; any message with a header."""
         self._give_up()
-        if _seconds(image) < self._newest:
+        if _stamp(image) < self._newest:
             self._restart()
-        self._newest, self._waiting = _seconds(image), image
+        self._newest, self._waiting = _stamp(image), image
         self._synchronizer.add(0, image)
         if abs(self._depth - self._newest) > _SILENCE:
             self._give_up()
 
     def add_depth(self, depth: Any) -> None:
         """Take in a depth image."""
-        if _seconds(depth) < self._depth:
+        if _stamp(depth) < self._depth:
             # A bag that starts again: what waits is of another time.
             self._give_up()
             self._restart()
-        self._depth = _seconds(depth)
+        self._depth = _stamp(depth)
         self._synchronizer.add(1, depth)
 
     def _restart(self) -> None:
@@ -108,9 +110,9 @@ class _StandIn:
 
     def add(self, index: int, message: Any) -> None:
         """Take in a message of input 0 or 1."""
-        stamp, others = _seconds(message), self._waiting[1 - index]
-        nearest = min(others, key=lambda other: abs(_seconds(other) - stamp), default=None)
-        if nearest is None or abs(_seconds(nearest) - stamp) > _SLOP:
+        stamp, others = _stamp(message), self._waiting[1 - index]
+        nearest = min(others, key=lambda other: abs(_stamp(other) - stamp), default=None)
+        if nearest is None or abs(_stamp(nearest) - stamp) > _SLOP:
             self._waiting[index].append(message)
             del self._waiting[index][:-_QUEUE]
             return
@@ -118,6 +120,5 @@ class _StandIn:
         self._paired(*((message, nearest) if index == 0 else (nearest, message)))
 
 
-def _seconds(message: Any) -> float:
-    stamp = message.header.stamp
-    return float(stamp.sec) + 1e-9 * float(stamp.nanosec)
+def _stamp(message: Any) -> float:
+    return seconds(message.header.stamp)

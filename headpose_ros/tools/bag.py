@@ -36,6 +36,7 @@ from headpose_ros.ros.definitions import definition, message_class, type_name
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.pictures import pixels_of
+from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.tf import face_frames
 from headpose_ros.tools.interruption import interruptible
 from headpose_ros.tools.video import progress_bar
@@ -254,7 +255,7 @@ class _Copy:
         try:
             image = deserialize_message(data, _IMAGE_TYPES[self._plan.image.msgtype])
             pixels = pixels_of(image)
-            stamp = image.header.stamp.sec + image.header.stamp.nanosec * 1e-9
+            stamp = seconds(image.header.stamp)
             faces = analyzer.track(pixels, stamp, self._camera)
         except (HeadposeError, RuntimeError) as error:  # rclpy refuses cut messages with the latter
             self._summary.refused += 1

@@ -18,6 +18,7 @@ from headpose_ros.driver.monitor import EYES, PRESENCES, SIGNALS, STATES
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverEvent, DriverState
 from headpose_ros.ros.definitions import type_name
+from headpose_ros.ros.stamps import seconds
 
 Array = NDArray[np.float64]
 
@@ -105,8 +106,8 @@ def drive_of(states: list[Any], events: list[Any]) -> Drive:
         states: headpose_ros/DriverState, at least one, in order.
         events: headpose_ros/DriverEvent, in order.
     """
-    start = _seconds(states[0].header.stamp)
-    times = np.array([_seconds(state.header.stamp) for state in states]) - start
+    start = seconds(states[0].header.stamp)
+    times = np.array([seconds(state.header.stamp) for state in states]) - start
     signals = {}
     for name in SIGNALS:
         values = np.array([getattr(state, name).value for state in states], np.float64)
@@ -168,10 +169,10 @@ def _events(events: Iterable[Any], start: float, last: float) -> Iterator[Span]:
     for event in events:
         span = Span(
             KINDS[event.kind - 1],
-            _seconds(event.onset) - start,
-            _seconds(event.end) - start,
+            seconds(event.onset) - start,
+            seconds(event.end) - start,
             event.zone,
-            _seconds(event.header.stamp) - start,
+            seconds(event.header.stamp) - start,
         )
         if event.transition == DriverEvent.TRANSITION_STARTED:
             begun[event.id] = span
@@ -183,5 +184,7 @@ def _events(events: Iterable[Any], start: float, last: float) -> Iterator[Span]:
         yield replace(span, end=last, lost=True)
 
 
-def _seconds(stamp: Any) -> float:
-    return float(stamp.sec + stamp.nanosec * 1e-9)
+def kinds(events: Iterable[Span]) -> list[str]:
+    """Return the kinds of events that there are, in the order in which they are shown."""
+    found = {event.kind for event in events}
+    return [kind for kind in KINDS if kind in found] + sorted(found - set(KINDS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.monitor import EYES, STATES
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.timers import Timer, timers
 from headpose_ros.ros.driver_markers import STATE_COLORS
-from headpose_ros.tools.drive import Span
+from headpose_ros.tools.drive import Span, kinds
 
 Bgr = NDArray[np.uint8]
 
@@ -25,35 +24,6 @@ _GROUND, _RAISED, _TEXT, _FAINT = '#16181c', '#2a2e35', '#e4e6ea', '#9aa3b0'
 _GOOD, _BAD, _TOLD, _TRUE = '#3fae5a', '#e04848', '#5c9dff', '#e4e6ea'
 _WIDTH = 380  # px
 _LANE = 13  # px
-
-
-@dataclass(frozen=True)
-class Timer:
-    """A value on its way to a limit.
-
-    Attributes:
-        label: For people.
-        signal: Field of headpose_ros/DriverState.
-        limit: At which something happens.
-        unit: Behind the number.
-        scale: The number shown for 1.
-    """
-
-    label: str
-    signal: str
-    limit: float
-    unit: str = ' s'
-    scale: float = 1.0
-
-
-def timers(options: DriverOptions) -> tuple[Timer, ...]:
-    """Return what is shown with a bar."""
-    return (
-        Timer('glance off the road', 'off_road', options.glance_limit),
-        Timer('off the road in all', 'off_road_accumulated', options.accumulated_limit),
-        Timer('eyes closed', 'closure', options.microsleep_minimum),
-        Timer('PERCLOS', 'perclos', options.perclos_limit, ' %', 100.0),
-    )
 
 
 class DriverPanel:
@@ -77,8 +47,7 @@ class DriverPanel:
     ) -> None:
         self._size, self._told, self._true, self._seconds = size, told, true, seconds
         self._timers = timers(options)
-        found = {event.kind for event in (*told, *true)}
-        self._lanes = [k for k in KINDS if k in found] + sorted(found - set(KINDS))
+        self._lanes = kinds([*told, *true])
         self._rows = 2 if true else 1
         self._lanes_at = size[1] + 6
         high = self._lanes_at + len(self._lanes) * (_LANE + 4) + 24
@@ -130,7 +99,7 @@ class DriverPanel:
     ) -> None:
         _write(draw, (left, y), timer.label, 12, _FAINT, 'lt')
         text = f'{timer.scale * signal.value:.1f}' if signal.valid else '–'
-        said = f'{text} of {timer.scale * timer.limit:g}{timer.unit}'
+        said = f'{text} of {timer.scale * timer.limit:g} {timer.unit}'
         _write(draw, (right, y), said, 12, _TEXT, 'rt')
         draw.rounded_rectangle((left, y + 17, right, y + 25), 4, _RAISED)
         share = min(signal.value / timer.limit, 1.0) if signal.valid else 0.0

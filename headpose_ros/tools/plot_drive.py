@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.ros.driver_markers import STATE_COLORS
-from headpose_ros.tools.drive import Drive, RecordingError, Span
+from headpose_ros.tools.drive import Drive, RecordingError, Span, kinds
 
 Array = NDArray[np.float64]
 
@@ -58,7 +57,7 @@ def plot_drive(drive: Drive, picture: Path, title: str, truth: Truth | None = No
         RecordingError: The picture cannot be written.
     """
     panels = [panel for panel in _panels(DriverOptions()) if _is_known(panel, drive)]
-    lanes = _lanes(drive, truth)
+    lanes = kinds([*drive.events, *(truth.events if truth else ())])
     heights = [1.0, *[4.0] * len(panels), 0.8 * len(lanes) + 0.8]
     high = _PANEL * len(panels) + _LANE * len(lanes) + 2.0
     figure = Figure(figsize=(_WIDTH, high), layout='constrained')
@@ -94,13 +93,6 @@ def _panels(options: DriverOptions) -> tuple[_Panel, ...]:
 
 def _is_known(panel: _Panel, drive: Drive) -> bool:
     return any(np.isfinite(drive.signals[name]).any() for name in panel.signals)
-
-
-def _lanes(drive: Drive, truth: Truth | None) -> list[str]:
-    """Return the kinds of events that there are, in their order, from the top."""
-    events = [*drive.events, *(truth.events if truth else ())]
-    found = {event.kind for event in events}
-    return [kind for kind in KINDS if kind in found] + sorted(found - set(KINDS))
 
 
 def _draw_states(axes: Axes, drive: Drive) -> None:

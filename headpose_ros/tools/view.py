@@ -26,12 +26,14 @@ from sensor_msgs.msg import Image
 from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.monitor import EYES, PRESENCES, STATES
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.timers import timers
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverState, Faces
 from headpose_ros.ros import qos
 from headpose_ros.ros.driver_markers import STATE_COLORS
 from headpose_ros.ros.images import Bgr
 from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
+from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.transport import prefer_shared_memory
 
 PAGE = Path(__file__).with_name('view.html')
@@ -52,13 +54,6 @@ PANELS = (
     ('openness of eyes and mouth', ('right eye', 'left eye', 'mouth'), (0, 1), 'face'),
     ('eyes off the road / s', ('this glance', 'in all'), (0, 3), 'driver'),
     ('driver', ('eyes', 'PERCLOS'), (0, 1), 'driver'),
-)
-#: What the page shows of the driver with a bar: label, signal, field of DriverOptions, unit, scale.
-_TIMERS = (
-    ('glance off the road', 'off_road', 'glance_limit', 's', 1),
-    ('off the road in all', 'off_road_accumulated', 'accumulated_limit', 's', 1),
-    ('eyes closed', 'closure', 'microsleep_minimum', 's', 1),
-    ('PERCLOS', 'perclos', 'perclos_limit', '%', 100),
 )
 
 
@@ -178,22 +173,20 @@ class Viewer(Node):
         self._age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
         self._people = [_sample(face) for face in faces.faces]
         with self._lock:
-            seconds = stamp.nanoseconds * 1e-9
             face = self._people[0] if self._people else None
-            self._add_sample(seconds, 'face', face)
+            self._add_sample(seconds(faces.header.stamp), 'face', face)
         self._show(self._matcher.faces(faces))
 
-    def _add_sample(self, seconds: float, source: str, values: dict[str, Any] | None) -> None:
+    def _add_sample(self, at: float, source: str, values: dict[str, Any] | None) -> None:
         """Keep what a page draws at a stamp; None where there is nothing to draw."""
         self._sampled += 1
-        self._samples.append({'number': self._sampled, 't': seconds, source: values})
+        self._samples.append({'number': self._sampled, 't': at, source: values})
 
     def _take_driver(self, state: DriverState) -> None:
         self.driver.note(time.monotonic())
-        seconds = Time.from_msg(state.header.stamp).nanoseconds * 1e-9
         with self._lock:
             self._driver = _shown_state(state)
-            self._add_sample(seconds, 'driver', _driver_sample(state))
+            self._add_sample(seconds(state.header.stamp), 'driver', _driver_sample(state))
 
     def _take_diagnostics(self, array: DiagnosticArray) -> None:
         with self._lock:
@@ -368,8 +361,8 @@ def _shown_state(state: DriverState) -> dict[str, Any]:
         'confidence': round(state.confidence, 2),
         'facts': facts,
         'timers': [
-            (label, _known(getattr(state, signal), 3), getattr(options, limit), unit, scale)
-            for label, signal, limit, unit, scale in _TIMERS
+            (t.label, _known(getattr(state, t.signal), 3), t.limit, t.unit, t.scale)
+            for t in timers(options)
         ],
         'events': [KINDS[event.kind - 1].replace('_', ' ') for event in state.events],
     }
