@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
@@ -26,16 +25,18 @@ from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros import qos
+from headpose_ros.ros.diagnostics import WARN, Diagnostics, Finding, status
 from headpose_ros.ros.driver_markers import DriverMarkers
-from headpose_ros.ros.driver_messages import diagnostics_message, event_message, state_message
+from headpose_ros.ros.driver_messages import event_message, state_message
 from headpose_ros.ros.images import decode
+from headpose_ros.ros.lifecycle import reporting
 from headpose_ros.ros.messages import face_from_message
-from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
 from headpose_ros.ros.share import share_file
+from headpose_ros.ros.stamps import seconds
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
 _WARNING_PERIOD = 5.0
-_DIAGNOSTICS_PERIOD = 1.0
 #: Images are looked at for a cover so often, s of their stamps.
 _COVER_PERIOD = 0.2
 
@@ -104,12 +105,15 @@ class DriverNode(LifecycleNode):
         self._failure: HeadposeError | None = None
         self._monitor: DriverMonitor | None = None
         self._active = False
+        self._report: Report | None = None
         super().__init__('driver', **options)
         self._config = declare(self, DriverConfig)
+        self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
             self._start()
 
+    @reporting
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read zones and driver, create publishers and services."""
         try:
@@ -122,7 +126,6 @@ class DriverNode(LifecycleNode):
         self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
         self._markers = self.create_publisher(MarkerArray, 'driver_markers', qos.reliable())
         self._marker_maker = DriverMarkers()
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
         self._offered = [
             self.create_service(Trigger, '~/reset_neutral', self._reset_neutral),
             self.create_service(StoreDriver, '~/store_driver', self._store_driver),
@@ -130,13 +133,14 @@ class DriverNode(LifecycleNode):
         ]
         return TransitionCallbackReturn.SUCCESS
 
+    @reporting
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen."""
         self._taken = self._taken_before = 0
         self._said_calibration = ''
         self._frame = ''
         self._covered: tuple[float, bool] | None = None
-        self._report: Report | None = None
+        self._report = None
         self._faces = self.create_subscription(Faces, 'faces', self._take_faces, qos.reliable())
         self._images = None
         if self._config.watch_images:
@@ -145,27 +149,37 @@ class DriverNode(LifecycleNode):
             )
         # Steady: silence is no matter of stamps, and /clock may stand still with the camera.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._ticking = [
-            self.create_timer(self._config.silence_seconds, self._watch_silence, clock=steady),
-            self.create_timer(_DIAGNOSTICS_PERIOD, self._diagnose, clock=steady),
-        ]
+        self._ticking = self.create_timer(
+            self._config.silence_seconds, self._watch_silence, clock=steady
+        )
         self._active = True
         return super().on_activate(state)
 
+    @reporting
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; what was learned about the driver stays."""
         self._stop()
         return super().on_deactivate(state)
 
+    @reporting
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free monitor, publishers and services."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
+    @reporting
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop whatever runs."""
         self._stop()
         self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @reporting
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo everything after a transition that failed; the node can be configured again."""
+        self._stop()
+        self._release()
+        self.get_logger().error('back to unconfigured after the failed transition')
         return TransitionCallbackReturn.SUCCESS
 
     def _start(self) -> None:
@@ -180,8 +194,7 @@ class DriverNode(LifecycleNode):
         if not self._active:
             return
         self._active = False
-        for timer in self._ticking:
-            self.destroy_timer(timer)
+        self.destroy_timer(self._ticking)
         for subscription in (self._faces, self._images):
             if subscription is not None:
                 self.destroy_subscription(subscription)
@@ -192,7 +205,7 @@ class DriverNode(LifecycleNode):
         if self._monitor is None:
             return
         self._monitor = None
-        for publisher in (self._states, self._events, self._markers, self._diagnostics):
+        for publisher in (self._states, self._events, self._markers):
             self.destroy_publisher(publisher)
         for service in self._offered:
             self.destroy_service(service)
@@ -225,7 +238,7 @@ class DriverNode(LifecycleNode):
             return
         self._taken += 1
         self._frame = message.header.frame_id
-        stamp = Time.from_msg(message.header.stamp).nanoseconds * 1e-9
+        stamp = seconds(message.header.stamp)
         size = (message.image_width, message.image_height)
         faces = self._usable(message)
         report = monitor.update(stamp, faces, size, self._is_covered(stamp))
@@ -251,7 +264,7 @@ class DriverNode(LifecycleNode):
 
     def _take_image(self, image: Image) -> None:
         """Note whether a picture shows nothing; a bad one tells nothing."""
-        stamp = Time.from_msg(image.header.stamp).nanoseconds * 1e-9
+        stamp = seconds(image.header.stamp)
         if self._covered is not None and 0 <= stamp - self._covered[0] < _COVER_PERIOD:
             return
         try:
@@ -301,11 +314,14 @@ class DriverNode(LifecycleNode):
         self._publish(header, report)
         self._show(header, report, [])
 
-    def _diagnose(self) -> None:
-        """Publish how the node does, at one hertz."""
+    def _statuses(self) -> list[Any]:
+        """Return the node's diagnostics."""
         monitor, report = self._monitor, self._report
-        if monitor is None:
-            return
+        name = f'{self.get_name()}: driver monitoring'
+        if monitor is None or not self._active:
+            text = 'not active: ros2 lifecycle set <node> configure, then activate'
+            return [status(name, [Finding(WARN, text)], {}, '')]
+        problem = _problem(self._faces.topic_name, report)
         values = {
             'faces messages': self._taken,
             'state': '' if report is None else report.state,
@@ -314,9 +330,7 @@ class DriverNode(LifecycleNode):
             'candidates': '' if report is None else report.candidates,
             'calibration': monitor.calibration_said,
         }
-        stamp = self.get_clock().now().to_msg()
-        text = _problem(self._faces.topic_name, report)
-        self._diagnostics.publish(diagnostics_message(stamp, self.get_name(), text, values))
+        return [status(name, [Finding(WARN, problem)] if problem else [], values, '')]
 
     def _reset_neutral(
         self, request: Trigger.Request, response: Trigger.Response
@@ -365,11 +379,7 @@ def monitor_options(config: DriverConfig) -> DriverOptions:
     Raises:
         ParameterProblem: The region of the seat is none, or two thresholds contradict each other.
     """
-    region = config.seat_region
-    if len(region) != 4 or region[2] <= 0 or region[3] <= 0:
-        raise ParameterProblem(
-            f'parameter seat_region is {region}: expected x, y, width, height, the last two above 0'
-        )
+    region('seat_region', config.seat_region)
     for low, high in (
         ('closed_below', 'open_above'),
         ('yawn_below', 'yawn_above'),

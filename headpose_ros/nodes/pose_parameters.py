@@ -15,7 +15,7 @@ from headpose_ros.perception.view import View
 from headpose_ros.ros import qos
 from headpose_ros.ros.inputs import TRANSPORTS, InputOptions
 from headpose_ros.ros.outputs import OutputOptions
-from headpose_ros.ros.parameters import ParameterProblem, parameter
+from headpose_ros.ros.parameters import ParameterProblem, parameter, region
 
 _NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
 _TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
@@ -206,19 +206,13 @@ def tracking_options(config: PoseConfig) -> TrackingOptions:
     Raises:
         ParameterProblem: The preferred region is none.
     """
-    region = config.preferred_region
-    if len(region) != 4 or region[2] <= 0 or region[3] <= 0:
-        raise ParameterProblem(
-            f'parameter preferred_region is {region}: expected x, y, width, height, the last two '
-            'above 0'
-        )
     return TrackingOptions(
         max_faces=config.max_faces,
         detect_every=config.detect_every,
         confirm_hits=config.confirm_hits,
         retain=config.retain,
         prefer=config.prefer,
-        region=(region[0], region[1], region[2], region[3]),
+        region=region('preferred_region', config.preferred_region),
     )
 
 
@@ -228,18 +222,20 @@ def views(config: PoseConfig) -> dict[str, View]:
     Raises:
         ParameterProblem: Regions or turns are too few or too many, or a region is empty.
     """
-    count, region, turns = len(config.cameras), config.image_region, config.quarter_turns
-    if len(region) not in (4, 4 * count) or 0 in region[2::4] or 0 in region[3::4]:
+    count, numbers, turns = len(config.cameras), config.image_region, config.quarter_turns
+    if len(numbers) not in (4, 4 * count):
         raise ParameterProblem(
-            f'parameter image_region is {region}: expected x, y, width, height, the last two '
-            f'above 0, once or for each of {count} cameras'
+            f'parameter image_region is {numbers}: expected x, y, width, height, once or for each '
+            f'of {count} cameras'
         )
     if len(turns) not in (1, count):
         raise ParameterProblem(
             f'parameter quarter_turns is {turns}: expected one number or one for each of {count} '
             'cameras'
         )
-    regions = list(zip(*[iter(region)] * 4, strict=True))
+    regions = [
+        region('image_region', numbers[first : first + 4]) for first in range(0, len(numbers), 4)
+    ]
     return {
         name: View(regions[index % len(regions)], int(turns[index % len(turns)]))
         for index, name in enumerate(config.cameras)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from builtin_interfaces.msg import Time as TimeMessage
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from headpose_ros import msg
@@ -55,26 +52,6 @@ def event_message(header: Header, event: Event) -> msg.DriverEvent:
         end=_time(event.end),
         zone=event.zone,
     )
-
-
-def diagnostics_message(
-    stamp: Any, name: str, problem: str, values: dict[str, Any]
-) -> DiagnosticArray:
-    """Fill a diagnostic_msgs/DiagnosticArray with one status; a warning where there is a problem.
-
-    Args:
-        stamp: Of the message.
-        name: Of the node.
-        problem: What is wrong, empty for nothing.
-        values: What else to tell.
-    """
-    status = DiagnosticStatus(
-        level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
-        name=f'{name}: driver monitoring',
-        message=problem or 'driver is monitored',
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-    )
-    return DiagnosticArray(header=Header(stamp=stamp), status=[status])
 
 
 def _signal(signal: Signal) -> msg.DriverSignal:

@@ -15,7 +15,7 @@ import math
 import sys
 import textwrap
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
 from dataclasses import Field as DataclassField
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -33,6 +33,7 @@ __all__ = [
     'declare',
     'follow',
     'parameter',
+    'region',
     'rules',
     'to_markdown',
     'to_yaml',
@@ -274,6 +275,21 @@ def updated(config: Config, parameters: Iterable[Any]) -> Config:
             raise ParameterProblem(f'parameter {item.name} is read-only once the node runs')
         changes[item.name] = value
     return replace(config, **changes) if changes else config  # type: ignore[type-var]
+
+
+def region(name: str, values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Return the x, y, width and height that a parameter names as shares of an image's sides.
+
+    Raises:
+        ParameterProblem: They are not four, or the region is empty.
+    """
+    if len(values) != 4 or values[2] <= 0 or values[3] <= 0:
+        raise ParameterProblem(
+            f'parameter {name} is {list(values)}: expected x, y, width, height, the last two '
+            'above 0'
+        )
+    x, y, width, height = values
+    return x, y, width, height
 
 
 def follow(node: Node, config: Config, apply: Callable[[Config], None]) -> None:
