@@ -79,7 +79,10 @@ def read(format: str, folder: Path, count: int) -> list[Any]:
     try:
         from headpose_training.data.formats import read_faces
     except ImportError as error:
-        sys.exit(f'{error.name} is missing, data sets are read by it: pip install -e training')
+        sys.exit(
+            f'{error.name} is missing, data sets are read by it: pip install -e training, then '
+            'pip install --no-deps -r benchmarks/requirements.txt, for MediaPipe needs its protobuf'
+        )
     faces = [face for face in read_faces(format, folder) if face.landmarks is not None]
     return [faces[i] for i in np.unique(np.linspace(0, len(faces) - 1, count).astype(int))]
 
@@ -95,6 +98,8 @@ def _row(make: Callable[[], Points], faces: list[Any]) -> dict[str, Any]:
         find = make()
     except ImportError as error:
         return {'missing': error.name or str(error)}
+    except Exception as error:  # a peer that fails must not end the others
+        return {'missing': f'{type(error).__name__}: {error}'.splitlines()[0]}
     common, all_points, times = [], [], []
     for face in faces:
         image = face.read_image()

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import LoadedModel
-from headpose_ros.perception.backends.choose import make
+from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
 
 _ROUNDS, _CALLS = 7, 3
@@ -29,7 +29,7 @@ def ceilings_and_models() -> dict[str, Any]:
     a, source = torch.rand(_BIG, _BIG), torch.rand(_COPY)
     target = torch.empty_like(source)
     models = {'mnn_lite': mnn_lite(), 'mnn_encoder': random_model('mnn_encoder')}
-    runners = {name: make(model, torch.device('cpu'), 'auto') for name, model in models.items()}
+    runners = {name: Fallbacks(model, torch.device('cpu')) for name, model in models.items()}
     calls: dict[str, Callable[[], Any]] = {'product': lambda: a @ a}
     calls['copy'] = lambda: target.copy_(source)
     for name, model in models.items():

@@ -58,9 +58,10 @@ def main() -> int:
     content |= ceilings_and_models()
     content['startup'] = startup.measure(2 if options.quick else 5)
     content['live'] = live.rows(4.0 if options.quick else 10.0)
+    write(content, options.out)
     if options.data:
         content['accuracy'] = accuracy.measure(faces)
-    write(content, options.out)
+        write(content, options.out)
     return 0
 
 

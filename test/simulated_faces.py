@@ -89,7 +89,7 @@ class Scene:
         fronts = [h for h in self.heads if h.side > head.side]
         return all(_covered(head.box(self.time), h.box(self.time)) < COVERED for h in fronts)
 
-    def detect(self, image):
+    def detect(self, image, quarter_turns=(0,)):
         self.looks += 1
         seen = [h for h in self.visible() if self.rng.random() > self.misses]
         found = [self._detection(h.center(self.time), h.side) for h in seen]

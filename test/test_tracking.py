@@ -379,3 +379,22 @@ def test_while_one_of_two_faces_is_hidden_the_detector_searches_more_often():
     assert counts['looks'] == 3 + 10
     counts = score(replace(scene, looks=0), 3.0, settling=0.15)
     assert counts['misses'] == counts['switches'] == 0
+
+
+def test_an_empty_scene_is_searched_turned_by_one_quarter_after_the_other():
+    asked = []
+
+    class Watched(Scene):
+        def detect(self, image, quarter_turns=()):
+            asked.append(tuple(quarter_turns))
+            return super().detect(image)
+
+    face = Head((300, 200), (0, 0), 100, away=(0.05, 0.35))
+    scene = Watched([face], np.random.default_rng(1), misses=0.0, ghosts=0.0, noise=0.0)
+    analyzer = Analyzer(scene, scene, TrackingOptions(detect_every=1000))
+    for step in range(9):
+        scene.time = step * 0.05
+        analyzer.track(IMAGE, scene.time)
+    everywhere = (0, 1, 2, 3)
+    # Seen, gone, and back in the eighth image.
+    assert asked == [everywhere, everywhere, (0, 2), (0, 3), (0, 1), (0, 2), (0, 3), (0, 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ class Spot(Detector):
     def require(self, confidence: float) -> None:
         raise NotImplementedError
 
-    def detect(self, image: np.ndarray) -> list[Detection]:
+    def detect(self, image: np.ndarray, quarter_turns: Sequence[int] = ()) -> list[Detection]:
         self.shape = image.shape
         rows, columns = np.nonzero(image[..., 0])
         return [

