@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -29,7 +29,7 @@ from headpose_ros.ros.diagnostics import WARN, Diagnostics, Finding, status
 from headpose_ros.ros.driver_markers import DriverMarkers
 from headpose_ros.ros.driver_messages import event_message, state_message
 from headpose_ros.ros.images import decode
-from headpose_ros.ros.lifecycle import reporting
+from headpose_ros.ros.lifecycle import AutostartNode, reporting
 from headpose_ros.ros.messages import face_from_message
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
 from headpose_ros.ros.share import share_file
@@ -83,7 +83,7 @@ class DriverConfig(DriverOptions):
     )
 
 
-class DriverNode(LifecycleNode):
+class DriverNode(AutostartNode):
     """Tells from `faces` how the driver is; parameters stand in :class:`DriverConfig`.
 
     Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to tell a
@@ -102,7 +102,6 @@ class DriverNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         # First, since a node that fails to start is destroyed like any other.
-        self._failure: HeadposeError | None = None
         self._monitor: DriverMonitor | None = None
         self._active = False
         self._report: Report | None = None
@@ -111,7 +110,7 @@ class DriverNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
-            self._start()
+            self.start()
 
     @reporting
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -119,9 +118,7 @@ class DriverNode(LifecycleNode):
         try:
             self._monitor = self._make_monitor()
         except HeadposeError as error:
-            self._failure = error
-            self.get_logger().error(f'cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
+            return self.refuse(error)
         self._states = self.create_publisher(DriverState, 'driver_state', qos.reliable())
         self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
         self._markers = self.create_publisher(MarkerArray, 'driver_markers', qos.reliable())
@@ -155,41 +152,7 @@ class DriverNode(LifecycleNode):
         self._active = True
         return super().on_activate(state)
 
-    @reporting
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; what was learned about the driver stays."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    @reporting
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free monitor, publishers and services."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @reporting
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs."""
-        self._stop()
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @reporting
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Undo everything after a transition that failed; the node can be configured again."""
-        self._stop()
-        self._release()
-        self.get_logger().error('back to unconfigured after the failed transition')
-        return TransitionCallbackReturn.SUCCESS
-
-    def _start(self) -> None:
-        """Configure and activate; a failure ends the program with its reason."""
-        self.trigger_configure()
-        if self._failure is not None:
-            raise self._failure
-        self.trigger_activate()
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Undo on_activate; harmless when nothing runs."""
         if not self._active:
             return
@@ -200,7 +163,7 @@ class DriverNode(LifecycleNode):
                 self.destroy_subscription(subscription)
         self._end_stream()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
         if self._monitor is None:
             return

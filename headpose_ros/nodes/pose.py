@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 
 from headpose_ros.errors import HeadposeError
@@ -38,7 +38,7 @@ from headpose_ros.ros.diagnostics import (
     status,
 )
 from headpose_ros.ros.inputs import CameraInput
-from headpose_ros.ros.lifecycle import reporting
+from headpose_ros.ros.lifecycle import AutostartNode, reporting
 from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.outputs import FaceOutputs
 from headpose_ros.ros.parameters import declare, follow
@@ -56,7 +56,7 @@ class _Waiting:
     decode: float  # ms
 
 
-class PoseNode(LifecycleNode):
+class PoseNode(AutostartNode):
     """Finds heads in the images of one or several cameras; parameters: :class:`PoseConfig`.
 
     Subscribes for every camera: `<camera>/image_raw` (sensor_msgs/Image) or
@@ -77,7 +77,6 @@ class PoseNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         # First, since a node that fails to start is destroyed like any other.
-        self._failure: HeadposeError | None = None
         self._analyzer: Analyzer | None = None
         self._next_network: FaceNetwork | None = None
         self._worker: threading.Thread | None = None
@@ -94,7 +93,7 @@ class PoseNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
-            self._start()
+            self.start()
 
     def summary(self) -> dict[str, Any]:
         """Return counts and times over all cameras; see `ros.statistics`."""
@@ -117,10 +116,7 @@ class PoseNode(LifecycleNode):
             )
             self._create_outputs(config)
         except HeadposeError as error:
-            self._release()
-            self._failure = error
-            self.get_logger().error(f'cannot configure: {error}')
-            return TransitionCallbackReturn.FAILURE
+            return self.refuse(error)
         self._analyzer.interpupillary_distance = config.interpupillary_distance
         self._look(config)
         self._log_model(self._analyzer.network)
@@ -138,46 +134,12 @@ class PoseNode(LifecycleNode):
             camera.start()
         return super().on_activate(state)
 
-    @reporting
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening and working and give the device's memory back; the weights stay here."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    @reporting
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the network and the publishers."""
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @reporting
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop whatever runs."""
-        self._stop()
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    @reporting
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Undo everything after a transition that failed; the node can be configured again."""
-        self._stop()
-        self._release()
-        self.get_logger().error('back to unconfigured after the failed transition')
-        return TransitionCallbackReturn.SUCCESS
-
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node."""
-        self._stop()
+        self.stop()
         super().destroy_node()
 
-    def _start(self) -> None:
-        """Configure and activate; a failure ends the program with its reason."""
-        self.trigger_configure()
-        if self._failure is not None:
-            raise self._failure
-        self.trigger_activate()
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """Undo on_activate; harmless when nothing runs."""
         worker, self._worker = self._worker, None
         if worker is None:
@@ -198,7 +160,7 @@ class PoseNode(LifecycleNode):
             prefix = f'{name}/' if several else ''
             self._outputs[name] = FaceOutputs(self, output_options(config), prefix)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
         self._analyzer = self._next_network = None
         for outputs in self._outputs.values():

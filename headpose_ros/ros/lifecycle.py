@@ -1,4 +1,4 @@
-"""Transitions of lifecycle nodes that never fail in silence."""
+"""Lifecycle nodes that can start themselves, and whose transitions never fail in silence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from headpose_ros.errors import HeadposeError
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -31,6 +33,68 @@ def reporting(transition: Transition) -> Transition:
             return TransitionCallbackReturn.ERROR
 
     return wrapped
+
+
+class AutostartNode(LifecycleNode):
+    """A lifecycle node that can start without a manager.
+
+    Subclasses take what they need in `on_configure` and `on_activate`.
+    """
+
+    _failure: HeadposeError | None = None
+
+    def stop(self) -> None:
+        """Undo on_activate; harmless when nothing runs."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Undo on_configure; harmless when nothing is there."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Configure and activate.
+
+        Raises:
+            HeadposeError: What was given to :meth:`refuse`.
+        """
+        self.trigger_configure()
+        if self._failure is not None:
+            raise self._failure
+        self.trigger_activate()
+
+    def refuse(self, error: HeadposeError) -> TransitionCallbackReturn:
+        """Log why the node cannot be configured; return FAILURE."""
+        self.release()
+        self._failure = error
+        self.get_logger().error(f'cannot configure: {error}')
+        return TransitionCallbackReturn.FAILURE
+
+    @reporting
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop what runs; what was loaded or learned stays."""
+        self.stop()
+        return super().on_deactivate(state)
+
+    @reporting
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free everything."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @reporting
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop whatever runs."""
+        self.stop()
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    @reporting
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Undo everything after a transition that failed; the node can be configured again."""
+        self.stop()
+        self.release()
+        self.get_logger().error('back to unconfigured after the failed transition')
+        return TransitionCallbackReturn.SUCCESS
 
 
 def _place(trace: Any) -> str:
