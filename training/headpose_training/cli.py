@@ -27,6 +27,7 @@ COMMANDS = {
     'plot-runs': 'headpose_training.metrics.history:plot_runs',
     'render': 'headpose_training.synthesis.command:render',
     'smoke': 'headpose_training.smoke:smoke',
+    'study-annotation': 'headpose_training.studies.annotation:annotation',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
@@ -56,6 +57,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   smoke             train every system for a few steps on drawn faces
 
 studies, each writes a table and a plot:
+  study-annotation         where annotators mark what rendered faces have elsewhere
   study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss

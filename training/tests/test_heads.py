@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from headpose_training.errors import TrainingError
-from headpose_training.synthesis.annotation import annotated, evenly_spaced
+from headpose_training.synthesis.annotation import annotated, spread
 from headpose_training.synthesis.camera import Camera
 from headpose_training.synthesis.heads import anny, makehuman
 from headpose_training.synthesis.heads.anny import AnnyHeads, Phenotype
@@ -103,12 +103,26 @@ def test_the_jaw_of_a_turned_head_is_marked_on_its_outline(person, yaw, far, nea
     assert np.linalg.norm(fixed[:17] - jaw[near], axis=1).min() < 5
 
 
-def test_marks_between_corners_are_spread_evenly(person):
-    marks = evenly_spaced(person.mesh(NEUTRAL).landmarks.astype(float))
-    for line in ((36, 37, 38, 39), (45, 46, 47, 42)):
-        gaps = np.linalg.norm(np.diff(marks[list(line)], axis=0), axis=1)
-        np.testing.assert_allclose(gaps, gaps.mean(), rtol=0.12)
-    np.testing.assert_allclose(evenly_spaced(marks), marks, atol=1e-3)
+def test_marks_of_lids_and_lips_lie_on_their_lines_where_people_put_them(person):
+    fixed = person.mesh(NEUTRAL).landmarks.astype(float)
+    marks = spread(fixed)
+    for outer, inner in ((36, 39), (45, 42)):
+        width = np.linalg.norm(fixed[outer] - fixed[inner])
+        assert np.linalg.norm(marks[outer] - fixed[inner]) == pytest.approx(0.92 * width, rel=0.04)
+        np.testing.assert_array_equal(marks[inner], fixed[inner])
+    lower = fixed[[48, 59, 58, 57, 56, 55, 54]]
+    for mark in (55, 56, 57, 58, 59):
+        assert _distance_to_line(marks[mark], lower) < 1e-6
+    np.testing.assert_array_equal(marks[[48, 54, *range(17, 36)]], fixed[[48, 54, *range(17, 36)]])
+    mirrored = spread(fixed[MIRROR] * [1, -1, 1])
+    np.testing.assert_allclose(mirrored, marks[MIRROR] * [1, -1, 1], atol=1e-9)
+
+
+def _distance_to_line(point, line):
+    steps = np.diff(line, axis=0)
+    shares = ((point - line[:-1]) * steps).sum(axis=1) / (steps**2).sum(axis=1)
+    nearest = line[:-1] + shares.clip(0, 1)[:, None] * steps
+    return np.linalg.norm(point - nearest, axis=1).min()
 
 
 def test_the_zero_pose_of_the_average_head_is_that_of_the_mean_face(person):
