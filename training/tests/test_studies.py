@@ -17,7 +17,7 @@ from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of, estimate_of_changed
 from headpose_training.metrics.pose import geodesic_deg
-from headpose_training.studies import tracking
+from headpose_training.studies import annotation, tracking
 from headpose_training.studies import zero_pitch as zero_poses
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
 from headpose_training.studies.low_resolution import low_resolution
@@ -161,3 +161,24 @@ def test_switched_swapped_missed_and_invented_ids_are_counted():
     assert score.counts == {
         'faces': 6, 'missed': 1, 'switches': 2, 'swaps': 1, 'reported': 8, 'false': 1
     }  # fmt: skip
+
+
+def test_marks_beside_the_labels_are_told_for_both_halves_of_the_face(monkeypatch):
+    shape = mean_face()[:, 1:] * [1000.0, -1000.0]
+    eyes = np.linalg.norm(shape[45] - shape[36])
+    inward = np.zeros((68, 2))
+    inward[[36, 45]] = [[0.03 * eyes, 0], [-0.03 * eyes, 0]]  # to the right is inward for the right
+    inward[[31, 35]] = [0, -0.02 * eyes]  # up
+    turned = []
+    for angle in (-0.4, 0.0, 0.3):
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        labels, seen = shape @ turn, (shape + inward) @ turn
+        turned.append(SimpleNamespace(landmarks=labels, seen=seen))
+    lost = SimpleNamespace(landmarks=shape, seen=shape + eyes)
+    monkeypatch.setattr(
+        annotation, 'estimate_of', lambda _, face: SimpleNamespace(landmarks=face.seen)
+    )
+    aside = annotation.beside(None, [*turned, lost])
+    expected = np.zeros((68, 2))
+    expected[[36, 45]], expected[[31, 35]] = [3.0, 0.0], [0.0, 2.0]
+    np.testing.assert_allclose(aside, expected, atol=1e-6)
