@@ -12,8 +12,9 @@ from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from headpose_training.data.marks import marked, spread
 from headpose_training.errors import TrainingError
-from headpose_training.synthesis.annotation import annotated, spread
+from headpose_training.synthesis.annotation import annotated
 from headpose_training.synthesis.camera import Camera
 from headpose_training.synthesis.heads import anny, makehuman
 from headpose_training.synthesis.heads.anny import AnnyHeads, Phenotype
@@ -126,7 +127,7 @@ def _distance_to_line(point, line):
 
 
 def test_the_zero_pose_of_the_average_head_is_that_of_the_mean_face(person):
-    own, ours = person.mesh(NEUTRAL).landmarks, mean_face()
+    own, ours = marked(person.mesh(NEUTRAL).landmarks.astype(float)), mean_face()
     turn, _ = Rotation.align_vectors(ours - ours.mean(axis=0), own - own.mean(axis=0))
     assert np.degrees(turn.magnitude()) < 1.0
     assert np.linalg.norm(own - ours, axis=1).mean() < 0.005

@@ -150,7 +150,7 @@ def first_hit(origin, points, corners):
 
 def test_landmarks_lie_where_their_vertices_are_drawn(renderer):
     scene = scene_of(1, replace(PLAIN, poses=PoseConfig(frontal_share=1, frontal_deg=5)))
-    chosen = [27, 30, 8, 36, 45, 48, 54]
+    chosen = [27, 28, 30, 39, 42, 48, 54]  # those that are marked where they are on the skin
     labels = renderer.render(scene).labels
     for index in chosen:
         place = scene.head.landmarks[index]

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from headpose_ros.geometry.face_shape import aligned_mean_face
+from headpose_ros.geometry.face_shape import mean_face
+from headpose_ros.geometry.rotations import FRONTAL
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from headpose_training.data.marks import marked
 from headpose_training.errors import TrainingError
 
 Array = NDArray[np.float64]
@@ -68,9 +70,9 @@ class FaceModel:
 
     def with_our_zero_pose(self) -> FaceModel:
         """Return the model turned so that its zero pose is that of `geometry.mean_face`."""
-        ours, own = aligned_mean_face(), self.points
+        ours, own = mean_face(), marked(self.points @ FRONTAL)
         turn, _ = Rotation.align_vectors(ours - ours.mean(axis=0), own - own.mean(axis=0))
-        return self.turned(turn.as_matrix())
+        return self.turned(FRONTAL @ turn.as_matrix() @ FRONTAL.T)
 
     def visible(self, rotation: Array) -> NDArray[np.bool_]:
         """Return (68,): which landmarks face the camera under a camera-aligned rotation.

@@ -17,11 +17,12 @@ from scipy.spatial.transform import Rotation
 
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
 from headpose_training.data.formats import read_faces
+from headpose_training.data.marks import marked
 from headpose_training.data.real_faces import TRAIN_SETS
 
 _HEADER = """Mean face: 68 iBUG landmarks in the REP-155 face frame, metres: x out, y left, z up.
 Origin: sellion. Source: neutral head of ICT-FaceKit, MIT licence, (c) 2020 USC Institute for
-Creative Technologies. Made by: headpose-train mean-face"""
+Creative Technologies; marked as annotators of photographs do. Made by: headpose-train mean-face"""
 
 
 def aligned_head(head_model: Path, data: Path) -> FaceModel:
@@ -62,6 +63,6 @@ def write_mean_face(head_model: Path, data: Path, out: Path) -> None:
     """
     before, after = symmetric(FaceModel.load(head_model)), aligned_head(head_model, data)
     centred = after.points - after.points[SELLION]
-    np.savetxt(out, centred @ FRONTAL, '%.5f', ',', header=_HEADER)
+    np.savetxt(out, marked(centred @ FRONTAL), '%.5f', ',', header=_HEADER)
     turn, _ = Rotation.align_vectors(after.normals, before.normals)
     print(f'{out}: zero pose turned by {np.degrees(turn.magnitude()):.2f} degrees of pitch')

@@ -11,6 +11,7 @@ from headpose_ros.geometry.landmarks import MIRROR, SELLION
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from headpose_training.data.marks import marked
 from headpose_training.errors import TrainingError
 from headpose_training.synthesis.heads.blended import (
     LOOKS,
@@ -142,7 +143,7 @@ def _zero_pose(neutral: Array, indices: NDArray[np.int32]) -> Array:
     """
     own = neutral[indices] @ _FACE_FROM_ICT.T
     own = (own + own[MIRROR] * [1.0, -1.0, 1.0]) / 2
-    ours = mean_face()
+    ours, own = mean_face(), marked(own)
     turn, _ = Rotation.align_vectors(ours - ours.mean(axis=0), own - own.mean(axis=0))
     return turn.as_matrix() @ _FACE_FROM_ICT
 

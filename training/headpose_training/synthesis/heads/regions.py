@@ -11,6 +11,8 @@ from headpose_ros.geometry.landmarks import CLOSED_GROUPS, GROUPS, OUTER_EYE_COR
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
+from headpose_training.data.marks import marked
+
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
 
@@ -85,7 +87,7 @@ def _over_collar(points: Array) -> Array:
 def _size(landmarks: Array) -> float:
     """Width of the eyes over that of the mean face: what millimetres of curves are scaled by."""
     right, left = OUTER_EYE_CORNERS
-    width, mean = (np.linalg.norm(p[left] - p[right]) for p in (landmarks, mean_face()))
+    width, mean = (np.linalg.norm(p[left] - p[right]) for p in (marked(landmarks), mean_face()))
     return float(width / mean)
 
 
