@@ -278,7 +278,8 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
     start_time = time.monotonic()
     with running(spin_until, photo, '-p', 'use_depth:=true', '-p', 'smooth:=false') as rig:
         rig.calibrate(pinhole(512, 512, 1.0))
-        assumed = rig.answer(metric)
+        for _ in range(4):  # until the crop has followed the landmarks
+            assumed = rig.answer(metric)
         assert not assumed.faces[0].head_pose.distance_is_measured
         there = 0.85 * distance(assumed)
         assert rig.until(lambda: rig.depths.get_subscription_count() > 0)
@@ -287,13 +288,13 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
             # On a busy machine one of them may come too late for its image.
             for _ in range(3):
                 still = rig.answer(metric)
-                assert distance(still) == pytest.approx(distance(assumed), rel=0.02)
+                assert distance(still) == pytest.approx(distance(assumed), rel=0.01)
         rig.depth = depth_image(there)
         near = rig.answer(measured)
         # A flat depth is the sellion's to a few centimetres.
         assert distance(near) == pytest.approx(there, abs=0.04)
         size = near.faces[0].head_pose.interpupillary_distance
-        assert size == pytest.approx(0.063 * distance(near) / distance(assumed), rel=0.03)
+        assert size == pytest.approx(0.063 * distance(near) / distance(assumed), rel=0.02)
     assert 'expected depth that is aligned with the colour image' in rig.log
     lines = [line for line in rig.log.splitlines() if 'distances rest on the size' in line]
     # Of each kind at most every five seconds; images come four times a second.

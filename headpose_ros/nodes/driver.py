@@ -25,7 +25,7 @@ from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros import qos
-from headpose_ros.ros.diagnostics import WARN, Diagnostics, Finding, status
+from headpose_ros.ros.diagnostics import NOT_ACTIVE, WARN, Diagnostics, Finding, status
 from headpose_ros.ros.driver_markers import DriverMarkers
 from headpose_ros.ros.driver_messages import event_message, state_message
 from headpose_ros.ros.images import decode
@@ -282,8 +282,7 @@ class DriverNode(AutostartNode):
         monitor, report = self._monitor, self._report
         name = f'{self.get_name()}: driver monitoring'
         if monitor is None or not self._active:
-            text = 'not active: ros2 lifecycle set <node> configure, then activate'
-            return [status(name, [Finding(WARN, text)], {}, '')]
+            return [status(name, [NOT_ACTIVE], {}, '')]
         problem = _problem(self._faces.topic_name, report)
         values = {
             'faces messages': self._taken,

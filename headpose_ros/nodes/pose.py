@@ -28,6 +28,7 @@ from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_a
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
 from headpose_ros.ros.diagnostics import (
+    NOT_ACTIVE,
     SILENT_AFTER,
     WARN,
     Diagnostics,
@@ -235,8 +236,7 @@ class PoseNode(AutostartNode):
     def _node_findings(self) -> tuple[list[Finding], dict[str, Any], str]:
         analyzer = self._analyzer
         if analyzer is None or self._worker is None:
-            text = 'not active: ros2 lifecycle set <node> configure, then activate'
-            return [Finding(WARN, text)], {}, ''
+            return [NOT_ACTIVE], {}, ''
         network = analyzer.network
         device = str(network.device)
         values = {

@@ -44,6 +44,10 @@ class Finding:
     text: str
 
 
+#: What a lifecycle node says while it does nothing.
+NOT_ACTIVE = Finding(WARN, 'not active: ros2 lifecycle set <node> configure, then activate')
+
+
 @dataclass
 class Rates:
     """Frames per second in and out since the last call of :meth:`update`."""

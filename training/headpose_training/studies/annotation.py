@@ -1,8 +1,8 @@
 """Where do annotators of photographs put landmarks that rendered faces have elsewhere?
 
 A network that learned from photographs marks rendered faces as its annotators would. Its points lie
-beside the rendered labels by noise, which the mean over many faces removes, and by what the two
-definitions differ: `synthesis.annotation` is set by it.
+beside the rendered labels by noise, which the median over many faces removes, and by what the two
+definitions differ: `data.marks` is set by it.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def beside(network: FaceNetwork, faces: Sequence[LabelledFace]) -> Array:
     right = np.median(steps[known], axis=0)
     both = (right + right[MIRROR] * [-1.0, 1.0]) / 2
     # To the picture's right is inward for the person's right half, outward for the left one.
-    return np.asarray(both * np.where(_is_left(), -1.0, 1.0)[:, None] ** [1, 0])
+    return np.asarray(both * _signs())
 
 
 def _steps(network: FaceNetwork, face: LabelledFace) -> Array:
@@ -95,8 +95,10 @@ def _steps(network: FaceNetwork, face: LabelledFace) -> Array:
     return 100 * np.stack([step @ right, step @ up], axis=1)
 
 
-def _is_left() -> NDArray[np.bool_]:
-    return np.asarray(mean_face()[:, 1] > 0)
+def _signs() -> Array:
+    """Return the (68, 2) signs that turn steps right and up into inward and up, and back."""
+    left = mean_face()[:, 1] > 0
+    return np.stack([np.where(left, -1.0, 1.0), np.ones(COUNT)], axis=1)
 
 
 def _rows(aside: Array) -> list[list[str]]:
@@ -110,7 +112,7 @@ def _draw(path: Path, aside: Array) -> None:
     """Draw the steps at the mean face, five times as long as they are."""
     face = mean_face()[:, 1:]
     scale = np.linalg.norm(face[45] - face[36]) / 100
-    steps = aside * np.where(_is_left(), -1.0, 1.0)[:, None] ** [1, 0] * scale
+    steps = aside * _signs() * scale
     figure, axes = plt.subplots(figsize=(6, 6), layout='constrained')
     for group in GROUPS.values():
         axes.plot(*face[list(group)].T, color='0.8')
