@@ -225,6 +225,25 @@ def test_a_nod_needs_closed_eyes_that_were_seen():
     assert drive.reports[-1].state == 'drowsy'
 
 
+def test_a_nod_may_end_with_eyes_that_open_at_its_bottom():
+    drive = Drive()
+    drive.hold(0.8, eyes=0.05)
+    drive.hold(0.2, 0, -12, eyes=0.05)
+    drive.hold(1 / RATE, 0, -22, eyes=0.05)
+    drive.hold(0.3, 0, -22)
+    drive.hold(1.0)
+    assert drive.told('nod', STARTED)
+
+
+def test_where_the_head_went_with_closed_eyes_is_no_part_of_a_glance():
+    drive = Drive()
+    drive.hold(0.8, eyes=0.05)
+    drive.hold(0.4, *LAP, eyes=0.05)
+    opened = drive.now
+    drive.hold(1.0, *LAP)
+    assert drive.told('glance', STARTED)[0].onset == pytest.approx(opened, abs=0.1)
+
+
 def test_a_head_that_hangs_is_a_slump_but_a_look_down_is_not():
     drive = Drive()
     drive.hold(4.0, *LAP)
@@ -241,6 +260,26 @@ def test_hidden_eyes_are_unknown_and_said_so():
     assert 'hidden' in report.reason
     assert not report.signals['eye_openness'].valid and not report.signals['closure'].valid
     assert report.state == 'attentive' and report.confidence < 0.5
+
+
+def test_an_eye_measured_now_and_then_behind_sunglasses_is_none():
+    drive = Drive()
+    for _ in range(5):
+        drive.hold(0.9, eyes=np.nan)
+        drive.hold(0.1, eyes=0.0)
+    assert drive.reports[-1].eyes == 'hidden'
+    drive.hold(1.5, *MIRROR, eyes=0.1)
+    assert drive.reports[-1].eyes == 'hidden'
+    assert not drive.told('closure')
+    assert drive.hold(3.0).eyes == 'open'
+
+
+def test_eyes_missed_for_a_moment_are_not_hidden():
+    drive = Drive()
+    drive.hold(1.9, eyes=np.nan)
+    drive.hold(0.8)
+    assert drive.hold(1.9, eyes=np.nan).eyes == 'unknown'
+    assert drive.hold(0.2).eyes == 'open'
 
 
 def test_eyes_that_are_still_being_learned_are_not_hidden():

@@ -1,4 +1,4 @@
-"""Eyelids over time: closures, blinks, PERCLOS."""
+"""Eyelids over time: closures, blinks, PERCLOS, and eyes that cannot be seen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from headpose_ros.driver.options import DriverOptions
 
 #: A shorter dip is noise of a single image: no blink is that quick, s.
 _QUICKEST_BLINK = 0.03
+#: Eyes are hidden that are seen for less than this share of a window, until they are seen for more
+#: than that one: a network takes a reflex on sunglasses for an eye now and then.
+_HIDDEN, _BACK = 0.2, 0.8
+#: A window is filled when so much of it was measured: stamps do not meet its edges.
+_FILLED = 0.95
 
 
 class Eyelids:
@@ -97,3 +102,26 @@ class Eyelids:
             return stamp
         share = min(max((level - value) / (openness - value), 0.0), 1.0)
         return before + share * (stamp - before)
+
+
+class HiddenEyes:
+    """Tells eyes that cannot be seen, as behind sunglasses, from ones that are missed for a moment.
+
+    Args:
+        window: How long a face must have been in sight to tell, s.
+
+    Attributes:
+        state: Whether the eyes are hidden.
+    """
+
+    def __init__(self, window: float) -> None:
+        self._seen = Shares(window)
+        self.state = False
+
+    def update(self, stamp: float, seconds: float, seen: bool | None) -> None:
+        """Take over whether an eye was seen in the `seconds` up to a stamp; None without a face."""
+        self._seen.add(stamp, seconds, seen)
+        if self.state:
+            self.state = not self._seen.share > _BACK
+        elif self._seen.measured >= _FILLED * self._seen.window:
+            self.state = self._seen.share < _HIDDEN

@@ -142,7 +142,7 @@ class Dip:
         """Forget the drop that is under way."""
         self._since = self._deepest = np.nan
         self._longest = 0.0
-        self._was_closed = False
+        self._closed, self._was_closed = -np.inf, False
 
     def update(self, stamp: float, elevation: float, closure: float) -> tuple[float, float] | None:
         """Return from when to when a nod went that is over now, s, else None.
@@ -165,8 +165,12 @@ class Dip:
     def _follow(self, stamp: float, elevation: float, closure: float) -> None:
         if self._since != self._since:
             self._since, self._deepest = stamp, np.inf
+        if closure > 0:
+            self._closed = stamp
         if elevation < self._deepest:
-            self._deepest, self._was_closed = elevation, closure > 0
+            # The elevation is a median of the past: the head came to this place a little earlier.
+            recently = stamp - self._closed <= self.options.head_window
+            self._deepest, self._was_closed = elevation, recently
         # NaN is no closure: without seen eyes nothing tells a nod from a look down.
         self._longest = max(self._longest, closure if closure == closure else 0.0)
 

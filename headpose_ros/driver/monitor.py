@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, Shares
-from headpose_ros.driver.eyelids import Eyelids
+from headpose_ros.driver.eyelids import Eyelids, HiddenEyes
 from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
 from headpose_ros.driver.lids import LidLevels
 from headpose_ros.driver.neutral import NeutralPose
@@ -239,6 +239,7 @@ class DriverMonitor:
         options = self.options
         self._road = RoadTimer(options)
         self._eyelids = Eyelids(options)
+        self._hidden = HiddenEyes(options.hidden_seconds)
         self._steady = Steady(options.head_window)
         self._dip = Dip(options)
         self._yawning = Gate(-options.yawn_above, -options.yawn_below)
@@ -251,7 +252,6 @@ class DriverMonitor:
         self._nods: deque[float] = deque()
         self._episodes = self._make_episodes()
         self._last_seen: float | None = None
-        self._eyes_seen: float | None = None
         self._angles = self._last_angles = _UNKNOWN_ANGLES
         self._openness, self._eye_openness = np.full(3, np.nan), np.nan
         self._presence, self._eyes = 'unknown', 'unknown'
@@ -307,9 +307,13 @@ class DriverMonitor:
         if face is not None:
             self._last_seen, self._last_angles = stamp, self._angles
         self._presence = self._where(stamp, face is not None, covered)
-        self._eye_openness = self._lids.update(stamp, self._measured_eyes, seconds)
+        measured = self._measured_eyes
+        self._hidden.update(stamp, seconds, self._are_eyes_seen(face, measured))
+        # What is now and then measured behind sunglasses are no eyes.
+        judged = np.nan if self._hidden.state else measured
+        self._eye_openness = self._lids.update(stamp, judged, seconds)
         self._eyelids.update(stamp, self._eye_openness, seconds)
-        self._eyes = self._see_eyes(stamp, face)
+        self._eyes = self._see_eyes(face)
 
     def _measure(self, stamp: float, seconds: float, face: Face) -> None:
         self._openness = measure_openness(face, self._open_eyes, seconds)
@@ -345,19 +349,19 @@ class DriverMonitor:
         azimuth, elevation, _ = self._last_angles
         return bool(np.hypot(azimuth, elevation) > self.options.turned_away)
 
-    def _see_eyes(self, stamp: float, face: Face | None) -> str:
+    def _are_eyes_seen(self, face: Face | None, measured: float) -> bool | None:
+        """Whether an eye of a face in sight is seen; None without a face."""
+        if face is None:
+            return None
+        # Eyes that are compared with nothing yet are seen, too.
+        learning = self._open_eyes.is_learning and eyes_in_sight(face, self.options)
+        return bool(np.isfinite(measured)) or learning
+
+    def _see_eyes(self, face: Face | None) -> str:
         """Return what is known about the eyes."""
         if self._eyelids.closed is not None:
-            self._eyes_seen = stamp
             return 'closed' if self._eyelids.closed else 'open'
-        if face is None:
-            self._eyes_seen = None
-            return 'unknown'
-        # Eyes that are compared with nothing yet are not hidden.
-        learning = self._open_eyes.is_learning and eyes_in_sight(face, self.options)
-        if self._eyes_seen is None or learning:
-            self._eyes_seen = stamp
-        return 'hidden' if stamp - self._eyes_seen >= self.options.hidden_seconds else 'unknown'
+        return 'hidden' if face is not None and self._hidden.state else 'unknown'
 
     def _judge(self, stamp: float, seconds: float) -> list[Event]:
         """Return the transitions of all events."""
@@ -385,6 +389,8 @@ class DriverMonitor:
             road.look(self.zones, self._angles)
         elif self._closure >= self.options.blink_longest:
             road.look_nowhere()
+            # Where the head went meanwhile is no part of a glance after it.
+            road.told = stamp
         # else a blink, through which the eyes stay where they were.
         if road.off_road is not before:
             is_turn = before is not None and bool(road.zone)

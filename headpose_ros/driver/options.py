@@ -298,7 +298,7 @@ class DriverOptions:
     )
     hidden_seconds: float = parameter(
         3.0,
-        'Eyes not seen for so long on a face that is in sight are hidden: sunglasses.',
+        'Eyes seen for hardly any of so long, on a face in sight, are hidden: sunglasses.',
         minimum=0.5,
         maximum=60.0,
         unit='s',
