@@ -18,7 +18,11 @@ from headpose_training.synthesis.annotation import annotated
 from headpose_training.synthesis.camera import Camera
 from headpose_training.synthesis.heads import anny, makehuman
 from headpose_training.synthesis.heads.anny import AnnyHeads, Phenotype
-from headpose_training.synthesis.heads.expressions import Expression, random_expression
+from headpose_training.synthesis.heads.expressions import (
+    Expression,
+    ExpressionConfig,
+    random_expression,
+)
 from headpose_training.synthesis.heads.ict import IctHeads
 from headpose_training.synthesis.heads.ict_convert import convert_ict
 from headpose_training.synthesis.heads.mesh import REGIONS, Material
@@ -210,7 +214,7 @@ def test_strangers_are_not_quite_symmetric(strangers):
 
 def test_expressions_and_persons_share_one_topology(strangers):
     rng = np.random.default_rng(0)
-    first, *others = [p.mesh(random_expression(rng)) for p in strangers]
+    first, *others = [p.mesh(random_expression(rng, ExpressionConfig())) for p in strangers]
     for other in others:
         assert other.vertices.shape == first.vertices.shape
         for part in ('triangles', 'materials', 'uv'):
@@ -292,15 +296,30 @@ def heights_over(mesh, points):
 
 
 def test_random_expressions_are_in_range_and_come_again_with_the_seed():
-    drawn = [random_expression(np.random.default_rng(seed)) for seed in range(800)]
+    drawn = [_drawn(seed) for seed in range(800)]
     actions = [f.name for f in fields(Expression) if not f.name.startswith('gaze')]
     values = np.array([[getattr(e, name) for name in actions] for e in drawn])
     assert values.min() >= 0
     assert values.max() <= 1
     assert (values.max(axis=0) > 0.2).all()
     assert np.median(values) < 0.05
-    assert drawn[7] == random_expression(np.random.default_rng(7))
+    assert drawn[7] == _drawn(7)
     assert len(set(drawn)) == len(drawn)
+
+
+def test_shares_of_closed_eyes_and_yawns_are_as_asked():
+    sleepy = ExpressionConfig(closed=0.4, half_closed=0.0, yawning=0.5)
+    drawn = [_drawn(seed, sleepy) for seed in range(800)]
+    closed = np.mean([min(e.blink_left, e.blink_right) > 0.8 for e in drawn])
+    assert closed == pytest.approx(0.4, abs=0.06)
+    wide = np.mean([e.jaw_open > 0.6 for e in drawn])
+    usual = np.mean([_drawn(seed).jaw_open > 0.6 for seed in range(800)])
+    assert wide == pytest.approx(0.5, abs=0.15)
+    assert usual < 0.15
+
+
+def _drawn(seed: int, config: ExpressionConfig = ExpressionConfig()) -> Expression:  # noqa: B008 - frozen
+    return random_expression(np.random.default_rng(seed), config)
 
 
 CUBE = np.array(

@@ -36,7 +36,7 @@ from headpose_training.synthesis.appearance.skin import (
     sample_skin,
 )
 from headpose_training.synthesis.camera import Camera, CameraConfig, sample_camera
-from headpose_training.synthesis.heads.expressions import random_expression
+from headpose_training.synthesis.heads.expressions import ExpressionConfig, random_expression
 from headpose_training.synthesis.heads.mesh import HeadMesh, HeadSource, Identity, is_skin
 from headpose_training.synthesis.poses import PoseConfig, sample_rotation
 from headpose_training.synthesis.render.effects import Effects, EffectsConfig, sample_effects
@@ -57,6 +57,7 @@ class SceneConfig:
 
     Attributes:
         poses: Of the heads.
+        expressions: Of the faces.
         camera: Its ranges.
         light: `light.varied` off: one soft light.
         skin: `skin.textured` off: one plain tone.
@@ -67,6 +68,7 @@ class SceneConfig:
     """
 
     poses: PoseConfig = field(default_factory=PoseConfig)
+    expressions: ExpressionConfig = field(default_factory=ExpressionConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     light: LightConfig = field(default_factory=LightConfig)
     skin: SkinConfig = field(default_factory=SkinConfig)
@@ -174,7 +176,7 @@ def sample_scene(rng: Generator, config: SceneConfig, heads: Sequence[HeadSource
         TrainingError: A panorama file is broken.
     """
     setting = Setting(rng, config, heads)
-    head = setting.person.mesh(random_expression(setting.stream('expression')))
+    head = setting.person.mesh(random_expression(setting.stream('expression'), config.expressions))
     facing = face_from_aligned(sample_rotation(setting.stream('pose'), config.poses))
     landmarks = head.landmarks.astype(np.float64)
     camera = sample_camera(

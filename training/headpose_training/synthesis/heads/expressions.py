@@ -8,6 +8,27 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 Rng = np.random.Generator
+#: Draws the actions of one mood.
+Mood = Callable[[Rng], dict[str, float]]
+
+_YAWNS = 0.04
+
+
+@dataclass(frozen=True)
+class ExpressionConfig:
+    """How often faces do what a driver's camera must not miss.
+
+    Shares are above what cameras see: a network that hardly sees closed eyes calls none closed.
+
+    Attributes:
+        closed: Share of faces with closed eyes.
+        half_closed: Share of faces with half-closed eyes.
+        yawning: Share of faces that yawn.
+    """
+
+    closed: float = 0.1
+    half_closed: float = 1 / 6
+    yawning: float = _YAWNS
 
 
 @dataclass(frozen=True)
@@ -106,16 +127,21 @@ def blend_weights(expression: Expression) -> dict[str, float]:
     return weights
 
 
-def random_expression(rng: Rng) -> Expression:
+def random_expression(rng: Rng, config: ExpressionConfig) -> Expression:
     """Draw a plausible expression: mostly mild, some strong, some blinks, sometimes lopsided."""
-    moods, shares = zip(*_MOODS, strict=True)
     actions = _at_ease(rng)
-    for name, amount in moods[rng.choice(len(moods), p=shares)](rng).items():
+    for name, amount in _mood(rng, config)(rng).items():
         actions[name] = max(actions.get(name, 0.0), amount)
-    actions |= _lids(rng, actions)
+    actions |= _lids(rng, config, actions)
     actions['gaze_yaw'] = float(np.clip(rng.normal(0.0, 0.17), -0.5, 0.5))
     actions['gaze_pitch'] = float(np.clip(rng.normal(-0.03, 0.10), -0.35, 0.3))
     return Expression(**actions)
+
+
+def _mood(rng: Rng, config: ExpressionConfig) -> Mood:
+    rest = (1.0 - config.yawning) / (1.0 - _YAWNS)
+    shares = [config.yawning if mood is _yawn else rest * part for mood, part in _MOODS.items()]
+    return list(_MOODS)[rng.choice(len(shares), p=shares)]
 
 
 def _at_ease(rng: Rng) -> dict[str, float]:
@@ -207,31 +233,31 @@ def _grimace(rng: Rng) -> dict[str, float]:
 
 
 #: Moods and the share of faces in each; rest, smiles and speech are what cameras mostly see.
-_MOODS: list[tuple[Callable[[Rng], dict[str, float]], float]] = [
-    (_rest, 0.30),
-    (_smile, 0.18),
-    (_laugh, 0.07),
-    (_speech, 0.20),
-    (_surprise, 0.06),
-    (_anger, 0.06),
-    (_sorrow, 0.05),
-    (_yawn, 0.04),
-    (_grimace, 0.04),
-]
+_MOODS: dict[Mood, float] = {
+    _rest: 0.30,
+    _smile: 0.18,
+    _laugh: 0.07,
+    _speech: 0.20,
+    _surprise: 0.06,
+    _anger: 0.06,
+    _sorrow: 0.05,
+    _yawn: _YAWNS,
+    _grimace: 0.04,
+}
 
 
-def _lids(rng: Rng, actions: dict[str, float]) -> dict[str, float]:
-    """Closed eyes in one face of ten, half-closed in one of six, a wink in one of thirty.
+#: Share of faces that wink.
+_WINKS = 1 / 30
 
-    More than cameras see: a network that hardly sees closed eyes calls none closed.
-    """
+
+def _lids(rng: Rng, config: ExpressionConfig, actions: dict[str, float]) -> dict[str, float]:
     draw, droop = rng.random(), float(rng.beta(1.0, 10.0))
     blink = {name: max(actions.get(name, 0.0), droop) for name in ('blink_left', 'blink_right')}
-    if draw < 1 / 10:
+    if draw < config.closed:
         blink = dict.fromkeys(blink, float(rng.uniform(0.85, 1.0)))
-    elif draw < 1 / 10 + 1 / 6:
+    elif draw < config.closed + config.half_closed:
         blink = dict.fromkeys(blink, float(rng.uniform(0.2, 0.85)))
-    elif draw < 1 / 10 + 1 / 6 + 1 / 30:
+    elif draw < config.closed + config.half_closed + _WINKS:
         blink[str(rng.choice(list(blink)))] = float(rng.uniform(0.8, 1.0))
     # A lid cannot be torn open and closed at once.
     open_share = 1.0 - max(blink.values())
