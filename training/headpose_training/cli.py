@@ -32,6 +32,7 @@ COMMANDS = {
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
+    'study-symmetry': 'headpose_training.studies.symmetry:symmetry',
     'study-tracking': 'headpose_training.studies.tracking:tracking',
     'study-viewing-ray': 'headpose_training.studies.viewing_ray:viewing_ray',
     'study-weights': 'headpose_training.studies.weights:judge_weights',
@@ -62,6 +63,7 @@ studies, each writes a table and a plot:
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss
   study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth
+  study-symmetry           do the labels of photographs lie where their pictures are?
   study-tracking           ids of rendered people who cross, leave and return
   study-viewing-ray        from the crop to the camera's frame, and the distance
   study-weights            weights in use: detector's boxes, bad pictures, jitter, trust

@@ -17,7 +17,7 @@ from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of, estimate_of_changed
 from headpose_training.metrics.pose import geodesic_deg
-from headpose_training.studies import annotation, tracking
+from headpose_training.studies import annotation, symmetry, tracking
 from headpose_training.studies import zero_pitch as zero_poses
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
 from headpose_training.studies.low_resolution import low_resolution
@@ -182,3 +182,16 @@ def test_marks_beside_the_labels_are_told_for_both_halves_of_the_face(monkeypatc
     expected = np.zeros((68, 2))
     expected[[36, 45]], expected[[31, 35]] = [3.0, 0.0], [0.0, 2.0]
     np.testing.assert_allclose(aside, expected, atol=1e-6)
+
+
+def test_labels_that_are_shifted_against_their_pictures_are_told_from_a_leaning_network():
+    rng = np.random.default_rng(0)
+    true = rng.uniform(40, 240, (50, 68, 2))
+    right = np.array([1.0, 0.0])
+    leaning = np.stack([true + 0.4 * right, true - 0.4 * right], axis=1)
+    found = symmetry._measures(leaning, true + 1.5 * right)
+    assert found['lean']['value'] == pytest.approx(0.4)
+    assert found['right']['value'] == pytest.approx(1.5)
+    assert found['moved']['value'] < found['given']['value']
+    again = symmetry.turned(symmetry.turned(true[0], 288), 288)
+    np.testing.assert_allclose(again, true[0])
