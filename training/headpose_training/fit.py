@@ -48,6 +48,8 @@ class HeadposeCLI(LightningCLI):
             {
                 'checkpoint.filename': Path(CHECKPOINT).stem,
                 'checkpoint.enable_version_counter': False,
+                # Else only after a validation, and the last epochs of a run may have none.
+                'checkpoint.save_on_train_epoch_end': True,
             }
         )
         parser.link_arguments('out', 'checkpoint.dirpath')
