@@ -188,6 +188,28 @@ def test_drowsy_eyes_raise_perclos():
     assert report.state == 'drowsy' and drive.told('perclos', STARTED)
 
 
+def test_an_empty_seat_is_not_drowsy():
+    drive = Drive(settle=40.0)
+    for _ in range(4):
+        drive.hold(1.6, eyes=0.05)
+        drive.hold(1.0)
+    assert not drive.told('perclos')
+    drive.gone(20.0)
+    # The open eyes of the first seconds have left the window by now.
+    assert drive.reports[-1].state == 'no_driver'
+    assert not drive.told('perclos')
+
+
+def test_a_drowsy_driver_who_leaves_is_lost_and_not_drowsy():
+    drive = Drive(settle=30.0)
+    for _ in range(6):
+        drive.hold(2.0, eyes=0.05)
+        drive.hold(1.0)
+    assert drive.told('perclos', STARTED)
+    assert drive.gone(12.0).state == 'no_driver'
+    assert drive.told('perclos', LOST)
+
+
 def test_blinks_are_counted_and_timed():
     drive = Drive()
     for _ in range(12):

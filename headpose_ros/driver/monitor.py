@@ -419,9 +419,17 @@ class DriverMonitor:
         events = []
         for kind in ('closure', 'microsleep', 'sleep'):
             events += self._episodes[kind].update(stamp, closed, begun)
-        # Unknown eyes leave the past minute's share as it was, until too little is left of it.
-        drowsy = self._drowsy.update(-self._eyelids.perclos)
-        return events + self._episodes['perclos'].update(stamp, drowsy)
+        return events + self._episodes['perclos'].update(stamp, self._is_drowsy())
+
+    def _is_drowsy(self) -> bool | None:
+        """Return whether PERCLOS is beyond its limit; None while nobody is there."""
+        if self._presence == 'absent':
+            return None
+        drowsy = self._drowsy.state
+        # What leaves the window while the eyes are not seen makes nobody drowsy.
+        if self._eyelids.closed is not None or not np.isfinite(self._eyelids.perclos):
+            drowsy = self._drowsy.update(-self._eyelids.perclos)
+        return drowsy
 
     def _judge_mouth(self, stamp: float) -> list[Event]:
         events = self._episodes['yawn'].update(stamp, self._yawning.update(-self._openness[2]))
@@ -488,6 +496,8 @@ class DriverMonitor:
 
     def _state(self) -> tuple[str, str]:
         """Return the gravest state that something speaks for, and why."""
+        if self._presence == 'absent':
+            return 'no_driver', 'no face where the driver sits'
         for kind, state, reason in _GRAVE:
             if self._episodes[kind].event is not None:
                 return state, reason
@@ -499,8 +509,6 @@ class DriverMonitor:
 
     def _calm_state(self) -> tuple[str, str]:
         """Return the state when nothing is wrong, as far as is known."""
-        if self._presence == 'absent':
-            return 'no_driver', 'no face where the driver sits'
         if self._presence != 'visible':
             return 'unknown', f'the face is {self._presence.replace("_", " ")}'
         if self._neutral.rotation is None:
