@@ -176,11 +176,11 @@ class DriverOptions:
 
     # Eyes.
     eye_visibility: float = parameter(
-        0.7,
+        0.5,
         "Mean visibility of an eye's landmarks below which the eye is hidden.",
         minimum=0.0,
         maximum=1.0,
-        source='ours: networks are unsure of eyes behind dark glasses, and sure of bare ones',
+        source='the middle of a probability',
     )
     eye_turn: float = parameter(
         0.8,
