@@ -109,19 +109,22 @@ class HiddenEyes:
 
     Args:
         window: How long a face must have been in sight to tell, s.
-
-    Attributes:
-        state: Whether the eyes are hidden.
     """
 
     def __init__(self, window: float) -> None:
         self._seen = Shares(window)
-        self.state = False
+        self._gate = Gate(_HIDDEN, _BACK)
 
     def update(self, stamp: float, seconds: float, seen: bool | None) -> None:
         """Take over whether an eye was seen in the `seconds` up to a stamp; None without a face."""
         self._seen.add(stamp, seconds, seen)
-        if self.state:
-            self.state = not self._seen.share > _BACK
-        elif self._seen.measured >= _FILLED * self._seen.window:
-            self.state = self._seen.share < _HIDDEN
+        share = self._seen.share
+        filled = self._seen.measured >= _FILLED * self._seen.window
+        # Without a face for so long that nothing is left, hidden eyes stay so until it is back.
+        if share == share and (filled or self.state):
+            self._gate.update(share)
+
+    @property
+    def state(self) -> bool:
+        """Whether the eyes are hidden."""
+        return bool(self._gate.state)

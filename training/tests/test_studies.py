@@ -12,7 +12,7 @@ from headpose_ros.models.weights import load_model
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork
 
-from headpose_training.data.augment import thinned
+from headpose_training.data.augment import mirrored_landmarks, thinned
 from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of, estimate_of_changed
@@ -193,5 +193,5 @@ def test_labels_that_are_shifted_against_their_pictures_are_told_from_a_leaning_
     assert found['lean']['value'] == pytest.approx(0.4)
     assert found['right']['value'] == pytest.approx(1.5)
     assert found['moved']['value'] < found['given']['value']
-    again = symmetry.turned(symmetry.turned(true[0], 288), 288)
+    again = mirrored_landmarks(mirrored_landmarks(true[0], 287), 287)
     np.testing.assert_allclose(again, true[0])

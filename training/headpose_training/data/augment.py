@@ -104,7 +104,7 @@ def mirror(crop: Crop) -> Crop:
     """Return the left-right mirrored crop, with landmarks swapped to their partners."""
     return Crop(
         image=np.ascontiguousarray(crop.image[:, ::-1]),
-        points=None if crop.points is None else crop.points[MIRROR] * [-1.0, 1.0] + [1.0, 0.0],
+        points=None if crop.points is None else mirrored_landmarks(crop.points, 1.0),
         rotation=None if crop.rotation is None else mirrored(crop.rotation),
         visible=None if crop.visible is None else crop.visible[MIRROR],
         depth=None if crop.depth is None else crop.depth[MIRROR],
@@ -226,3 +226,8 @@ def compress(image: Image, rng: Generator) -> Image:
 def _image(pixels: Any) -> Image:
     """Return what OpenCV gives as the picture that it is; its annotations promise any number."""
     return np.asarray(pixels, np.uint8)
+
+
+def mirrored_landmarks(points: NDArray[np.float64], right: float) -> NDArray[np.float64]:
+    """Return the landmarks (68, 2) of the mirror image of a picture whose x ends at `right`."""
+    return np.asarray(points[MIRROR] * [-1.0, 1.0] + [right, 0.0])

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from headpose_ros.geometry.landmarks import MIRROR
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.infer import FaceNetwork
 from numpy.typing import NDArray
 from rich.progress import track
 
+from headpose_training.data.augment import mirrored_landmarks
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
@@ -63,9 +63,10 @@ def symmetry(
     Raises:
         TrainingError: A network has no landmarks.
     """
+    networks = {name: _network(name) for name in weights}
     rows = [
-        {'weights': name, 'set': chosen, **_row(_network(name), real, chosen)}
-        for name in weights
+        {'weights': name, 'set': chosen, **_row(network, real, chosen)}
+        for name, network in networks.items()
         for chosen in sets
     ]
     lines = ['# Labels against mirrored pictures', '', *_NOTES, '']
@@ -95,16 +96,12 @@ def _both_marks(network: FaceNetwork, face: LabelledFace) -> Array:
     """Return (2, 68, 2) the marks on the picture, and those on its mirror image, turned back."""
     assert face.landmarks is not None
     image = face.read_image()
-    mirrored = replace(face, landmarks=turned(face.landmarks, image.shape[1]))
+    right = image.shape[1] - 1.0
+    mirrored = replace(face, landmarks=mirrored_landmarks(face.landmarks, right))
     seen = network.estimate(image, [window_of(face)])[0].landmarks
     flipped = np.ascontiguousarray(image[:, ::-1])
     back = network.estimate(flipped, [window_of(mirrored)])[0].landmarks
-    return np.stack([seen, turned(back, image.shape[1])])
-
-
-def turned(points: Array, width: int) -> Array:
-    """Return landmarks (68, 2) of the mirror image of a picture that is `width` px wide."""
-    return np.asarray(points[MIRROR] * [-1.0, 1.0] + [width - 1.0, 0.0])
+    return np.stack([seen, mirrored_landmarks(back, right)])
 
 
 def _measures(marks: Array, labels: Array) -> Row:
