@@ -53,9 +53,9 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
         self.body = nn.Sequential(
             _conv_norm(inputs, hidden, 1),
-            nn.Hardswish(inplace=True),
+            nn.Hardswish(),
             _conv_norm(hidden, hidden, 3, stride, groups=hidden),
-            nn.Hardswish(inplace=True),
+            nn.Hardswish(),
             _conv_norm(hidden, outputs, 1),
         )
 
@@ -129,7 +129,7 @@ class MnnLite(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width, deep, landmarks = 64, 160, COUNT
-        self.stem = nn.Sequential(_conv_norm(3, 16, 3, 2), nn.Hardswish(inplace=True))
+        self.stem = nn.Sequential(_conv_norm(3, 16, 3, 2), nn.Hardswish())
         self.stage4 = _stage(16, 32, 2, 4)
         self.stage8 = _stage(32, 64, 3, 4)
         self.stage16 = _stage(64, 96, 3, 4)
