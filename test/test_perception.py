@@ -17,13 +17,19 @@ import headpose_ros
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
 from headpose_ros.geometry.landmarks import SCHEMES
-from headpose_ros.geometry.rotations import geodesic, in_plane, toward
+from headpose_ros.geometry.rotations import (
+    face_from_aligned,
+    geodesic,
+    in_plane,
+    matrix_from_aflw,
+    toward,
+)
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
-from headpose_ros.perception.infer import FaceNetwork
+from headpose_ros.perception.infer import Estimate, FaceNetwork
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import TrackingOptions
 from headpose_ros.perception.yunet import OnnxYuNet, OpenCvYuNet
@@ -121,6 +127,15 @@ def test_an_estimate_that_is_no_number_loses_the_face_for_that_frame(analyze, ph
     (after,) = analyze.track(photo, 0.2)
     assert after.id == before.id
     assert np.isfinite(after.landmarks).all()
+
+
+@pytest.mark.parametrize('yaw', [-110, -90, 0, 90, 110])
+def test_the_next_window_turns_with_the_head_in_profile_too(yaw):
+    """From beyond profile the line through the eyes runs backwards."""
+    turned = in_plane(np.radians(25)) @ matrix_from_aflw(np.radians([10, yaw, 0]))
+    points = np.random.default_rng(0).uniform(0, 100, (68, 2))
+    estimate = Estimate(face_from_aligned(turned), points, *np.ones((2, 68)), np.zeros(0))
+    assert np.degrees(estimate.window.angle) == pytest.approx(25)
 
 
 def test_missing_detector_says_how_to_get_it(monkeypatch):

@@ -71,6 +71,16 @@ def test_in_plane_adds_to_roll():
     assert rot.aflw_from_matrix(turned) == pytest.approx([0, 0, 0.5])
 
 
+@given(
+    st.floats(-3.1, 3.1),
+    st.floats(-1.5, 1.5),
+    st.floats(-2.5, 2.5),
+)
+def test_in_plane_angle_is_steady_at_any_yaw(turn, pitch, yaw):
+    head = rot.in_plane(turn) @ rot.matrix_from_aflw([pitch, yaw, 0])
+    assert rot.in_plane_angle(head) == pytest.approx(turn)
+
+
 @given(VECTORS)
 def test_toward_turns_the_optical_axis_by_the_shortest_way(direction):
     sight = np.array([*direction[:2], abs(direction[2]) + 0.01])

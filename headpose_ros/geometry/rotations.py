@@ -100,6 +100,19 @@ def in_plane(angle: float) -> Matrix:
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
+def in_plane_angle(aligned: ArrayLike) -> float:
+    """Return the clockwise turn in radians of a head's upright axis in the image.
+
+    Unlike the Euler angle roll and the line through the eyes it is steady in profile; it has no
+    meaning only where one looks at the crown or under the chin.
+
+    Args:
+        aligned: (3, 3) camera-aligned rotation.
+    """
+    across, down = np.asarray(aligned, np.float64)[:2, 1]
+    return float(np.arctan2(-across, down))
+
+
 def toward(sight: ArrayLike) -> Matrix:
     """Return the smallest rotation (3, 3) that turns the optical axis to a direction of sight.
 

@@ -19,7 +19,7 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
-from headpose_ros.geometry.landmarks import bounding_box, eye_line_angle
+from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
@@ -46,7 +46,6 @@ _FARTHEST_SHIFT = 0.2
 #: While a face is out of sight the detector looks for it every so many frames.
 _SEARCH_EVERY = 3
 _MAX_SIDE = 16384
-_QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
 
 
 class FrameError(HeadposeError, ValueError):
@@ -313,12 +312,8 @@ class Analyzer:
                 tracks.place(self._settled(image, track))
 
     def _settled(self, image: NDArray[np.uint8], track: Track) -> Track:
-        """Try a new face upright and turned by quarters: YuNet finds turned faces, but as upright.
-
-        The network is sure of its landmarks only where the crop is about upright.
-        """
-        windows = [track.window.turned_about(_middle(track), turn) for turn in _QUARTER_TURNS]
-        best = max(self.network.estimate(image, windows), key=_sureness)
+        """Try a new face in four turns: YuNet finds turned faces, but as upright."""
+        best = self.network.surest_turn(image, track.window, _middle(track))
         return _Look.at(track, best).moved or track
 
     def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:
@@ -445,26 +440,20 @@ def _middle(track: Track) -> NDArray[np.float64]:
     return track.box[:2] + track.box[2:] / 2
 
 
-def _sureness(estimate: Estimate) -> float:
-    return float(estimate.landmark_confidence.mean())
-
-
 def _lost(estimate: Estimate) -> bool:
     if not np.isnan(estimate.face_score):
         doubtful = estimate.rotation_error > _LARGEST_EXPECTED_ERROR
         return doubtful or estimate.face_score < _LEAST_FACE_SCORE
     # Neither is one that is not a number sure.
-    sure = _sureness(estimate) >= _LOST_CONFIDENCE if len(estimate.landmark_confidence) else True
+    sure = estimate.sureness >= _LOST_CONFIDENCE if len(estimate.landmark_confidence) else True
     return not sure
 
 
 def _moved(track: Track, estimate: Estimate) -> Track:
     """Return the track where the landmarks are now; without landmarks it stays."""
-    points = estimate.landmarks
-    if not len(points):
+    if not len(estimate.landmarks):
         return track
-    window = CropWindow.around_landmarks(points, eye_line_angle(points))
-    return replace(track, box=bounding_box(points), window=window)
+    return replace(track, box=bounding_box(estimate.landmarks), window=estimate.window)
 
 
 def _face(now: Track, look: _Look, camera: CameraModel | None) -> Face:

@@ -14,11 +14,18 @@ from numpy.typing import NDArray
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
 from headpose_ros.geometry.landmarks import SCHEMES, can_judge_openness, complete
-from headpose_ros.geometry.rotations import face_from_aligned, in_plane
+from headpose_ros.geometry.rotations import (
+    aligned_from_face,
+    face_from_aligned,
+    in_plane,
+    in_plane_angle,
+)
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
+
+_QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
 
 
 class DeviceError(HeadposeError):
@@ -47,6 +54,18 @@ class Estimate:
     rotation_error: float = np.nan
     openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
     face_score: float = np.nan
+
+    @property
+    def window(self) -> CropWindow:
+        """Return the window of the next look: around the landmarks, with the head upright."""
+        # Not by the line through the eyes: in profile it points anywhere.
+        angle = in_plane_angle(aligned_from_face(self.rotation))
+        return CropWindow.around_landmarks(self.landmarks, angle)
+
+    @property
+    def sureness(self) -> float:
+        """Return the mean confidence of the landmarks."""
+        return float(self.landmark_confidence.mean())
 
 
 class FaceNetwork:
@@ -95,6 +114,21 @@ class FaceNetwork:
             windows: As around landmarks; a network that was trained on wider crops gets wider ones.
         """
         return self.estimate_each([(image, window) for window in windows])
+
+    def surest_turn(
+        self, image: NDArray[np.uint8], window: CropWindow, about: NDArray[np.float64]
+    ) -> Estimate:
+        """Estimate a window of unknown roll in four quarter turns; return the surest.
+
+        A network with landmarks is sure of them only where the head is about upright.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            window: As in :meth:`estimate`.
+            about: (2,) px that it is turned about.
+        """
+        windows = [window.turned_about(about, turn) for turn in _QUARTER_TURNS]
+        return max(self.estimate(image, windows), key=lambda estimate: estimate.sureness)
 
     def estimate_each(
         self, views: Sequence[tuple[NDArray[np.uint8], CropWindow]]
