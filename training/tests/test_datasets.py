@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import scipy.io
+from headpose_ros.geometry.crop import apply_affine
 from headpose_ros.geometry.landmarks import MIRROR, complete
-from headpose_ros.geometry.rotations import aflw_from_matrix
+from headpose_ros.geometry.rotations import aflw_from_matrix, in_plane, matrix_from_aflw
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -403,6 +404,15 @@ def test_crop_protocols(protocol, face, x, y, side):
     window = CROPS[protocol](face)
     found = (window.center_x, window.center_y, window.side, window.angle)
     assert found == pytest.approx((x, y, side, 0))
+
+
+def test_tracked_crops_stand_upright():
+    head = in_plane(0.4) @ matrix_from_aflw([0.2, 1.4, 0])
+    points = apply_affine(np.column_stack([in_plane(0.4)[:2, :2], [7, 9]]), MARKED.landmarks)
+    window = CROPS['tracked'](LabelledFace('turned', None, points, rotation=head))
+    assert (window.side, window.angle) == pytest.approx((162, 0.4))
+    unposed = LabelledFace('unposed', None, points)
+    assert CROPS['tracked'](unposed) == CROPS['landmarks'](unposed)
 
 
 def test_ccr_crops_around_landmarks_without_a_box():

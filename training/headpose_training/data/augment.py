@@ -82,7 +82,9 @@ class Augmentation:
         side = window.side * self.scale ** rng.uniform(-1, 1)
         # Most photographs are upright and so are most cameras: normal, cut at the limit.
         roll = np.clip(rng.normal(0, self.roll_deg / 2), -self.roll_deg, self.roll_deg)
-        return CropWindow(window.center_x + dx, window.center_y + dy, side, np.radians(roll))
+        return CropWindow(
+            window.center_x + dx, window.center_y + dy, side, window.angle + np.radians(roll)
+        )
 
     def _degraded(self, image: Image, rng: Generator) -> Image:
         steps = (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.geometry.rotations import in_plane_angle
 from numpy.typing import NDArray
 
 from headpose_training.data.samples import LabelledFace
@@ -19,6 +20,13 @@ def _landmarks(face: LabelledFace) -> CropWindow:
     if face.landmarks is not None:
         return CropWindow.around_landmarks(face.landmarks)
     return _square(face.box)
+
+
+def _tracked(face: LabelledFace) -> CropWindow:
+    """Crop as the tracker does: turned until the head stands upright."""
+    if face.landmarks is None or face.rotation is None:
+        return _landmarks(face)
+    return CropWindow.around_landmarks(face.landmarks, in_plane_angle(face.rotation))
 
 
 def _hopenet(face: LabelledFace) -> CropWindow:
@@ -49,10 +57,13 @@ def _square(box: NDArray[np.float64], margin: float = 1.0) -> CropWindow:
     return CropWindow(float(x), float(y), float(max(box[2:].max(), 1.0) * margin))
 
 
-#: Crop protocol by name: from a face to its square, upright window.
+#: Crop protocol by name: from a face to its square window; upright, but for `tracked`.
 CROPS: dict[str, Callable[[LabelledFace], CropWindow]] = {
     'landmarks': _landmarks,
+    'tracked': _tracked,
     'hopenet': _hopenet,
     'mnn': _mnn,
     'ccr': _ccr,
 }
+#: The protocols of this package: the network's margin applies to them.
+OUR_CROPS = ('landmarks', 'tracked')

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from headpose_training.data.augment import Augmentation
-from headpose_training.data.crops import CROPS
+from headpose_training.data.crops import CROPS, OUR_CROPS
 from headpose_training.data.face_model import FaceModel
 from headpose_training.data.formats import FORMATS, read_faces
 from headpose_training.data.labelled_crop import Crop, cut
@@ -87,7 +87,7 @@ class FaceCrops(Dataset[Batch]):
         }
         self._window = CROPS[crop]
         # The papers' protocols come with a margin of their own.
-        self._scale = spec.margin / LANDMARK_BOX_MARGIN if crop == 'landmarks' else 1.0
+        self._scale = spec.margin / LANDMARK_BOX_MARGIN if crop in OUR_CROPS else 1.0
 
     def __len__(self) -> int:
         """Return the number of faces."""
@@ -139,7 +139,8 @@ class FaceData(lightning.LightningDataModule):
         judge_sets: Sets to validate on.
         head_model: `ict_facekit.npz`: hides the landmarks on the far side of a head, and gives
             depth to faces that come without.
-        crop: Crop protocol: landmarks (ours), hopenet, mnn, ccr.
+        crop: Crop protocol: landmarks (ours), tracked (ours, turned until the head stands
+            upright), hopenet, mnn, ccr.
         batch_size: Crops in a batch.
         workers: Loader processes; on two cores one keeps up with the network.
         augmentation: Ranges of the random changes.

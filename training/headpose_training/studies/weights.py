@@ -52,6 +52,8 @@ _NOTES = (
     'x5, x10, x15: shrunk and enlarged by nearest neighbours. Blur: Gaussian of 4 % of the '
     "crop's side. Dark: an eighth of the light, and noise of 6 grey levels. Covered: a quarter of "
     "the face's box.",
+    'Rendered faces have any roll: the true box is looked at in four quarter turns, and the surest '
+    'look is followed by a second one, as a node does with a new face.',
 )
 _TRUST_NOTE = (
     f'Jitter: mean absolute second difference over {_FRAMES} frames of each of {_STILLS} still '
@@ -109,7 +111,7 @@ def _conditions(
             for face in track(photographs, name, transient=True)
         ]
         rows.append(_row(f'photographs, {name}', judge(photographs, changed)))
-    made = judge(heads, [estimate_of(network, face) for face in track(heads, 'Rendered')])
+    made = judge(heads, [_settled(network, face) for face in track(heads, 'Rendered')])
     for low, high in _YAW_BINS:
         inside = (abs(made.yaw) >= low) & (abs(made.yaw) < high)
         if inside.any():
@@ -136,7 +138,7 @@ def _row(name: str, judged: Judgement, chosen: NDArray[np.bool_] | None = None) 
 def _detected(network: FaceNetwork, detector: Detector, face: LabelledFace) -> Estimate | None:
     """Return what the network says through the detector's window, or None where it finds none.
 
-    The first crop is the detector's; the second follows the landmarks, as in a node.
+    The first crop is the detector's; the second follows the first's estimate, as in a node.
     """
     image = face.read_image()
     found = detector.detect(image)
@@ -144,10 +146,18 @@ def _detected(network: FaceNetwork, detector: Detector, face: LabelledFace) -> E
     if not overlaps or max(overlaps) < _LEAST_OVERLAP:
         return None
     first = network.estimate(image, [found[int(np.argmax(overlaps))].window])[0]
-    if not len(first.landmarks):
-        return first
-    seen = LabelledFace(face.name, face.file, landmarks=first.landmarks)
-    return network.estimate(image, [window_of(seen)])[0]
+    return _followed(network, image, first)
+
+
+def _settled(network: FaceNetwork, face: LabelledFace) -> Estimate:
+    """Return what the network says of a face of any roll that a node has just found."""
+    image, box = face.read_image(), window_of(face)
+    first = network.surest_turn(image, box, np.array([box.center_x, box.center_y]))
+    return _followed(network, image, first)
+
+
+def _followed(network: FaceNetwork, image: Image, first: Estimate) -> Estimate:
+    return network.estimate(image, [first.window])[0] if len(first.landmarks) else first
 
 
 def _overlap(one: Array, other: Array) -> float:
