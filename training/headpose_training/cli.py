@@ -30,6 +30,7 @@ COMMANDS = {
     'study-annotation': 'headpose_training.studies.annotation:annotation',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
     'study-low-resolution': 'headpose_training.studies.low_resolution:low_resolution',
+    'study-pose-labels': 'headpose_training.studies.pose_labels:pose_labels',
     'study-rendering-worth': 'headpose_training.studies.rendering_worth:rendering_worth',
     'study-loss-weights': 'headpose_training.studies.loss_weights:loss_weights',
     'study-symmetry': 'headpose_training.studies.symmetry:symmetry',
@@ -62,6 +63,7 @@ studies, each writes a table and a plot:
   study-landmark-to-pose   pose from landmarks by solvePnP: subsets, jitter, another face
   study-low-resolution     pose and landmarks of blurred-away faces
   study-loss-weights       Hopenet's weight of the regression loss
+  study-pose-labels        do poses of photographs and of rendered heads mean the same?
   study-rendering-worth    photographs, rendered faces, both; and what each part of them is worth
   study-symmetry           do the labels of photographs lie where their pictures are?
   study-tracking           ids of rendered people who cross, leave and return

@@ -17,7 +17,7 @@ from headpose_training.data.formats import read_faces
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of, estimate_of_changed
 from headpose_training.metrics.pose import geodesic_deg
-from headpose_training.studies import annotation, symmetry, tracking
+from headpose_training.studies import annotation, pose_labels, symmetry, tracking
 from headpose_training.studies import zero_pitch as zero_poses
 from headpose_training.studies.landmark_to_pose import landmark_to_pose
 from headpose_training.studies.low_resolution import low_resolution
@@ -195,3 +195,21 @@ def test_labels_that_are_shifted_against_their_pictures_are_told_from_a_leaning_
     assert found['moved']['value'] < found['given']['value']
     again = mirrored_landmarks(mirrored_landmarks(true[0], 287), 287)
     np.testing.assert_allclose(again, true[0])
+
+
+def test_labels_that_turn_heads_less_than_they_are_turned_are_told(monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-0.6, 0.6, (400, 3))
+
+    def faces(format, folder, sets=()):
+        scale = [0.7, 1.0, 1.0] if format == 'real_faces' else [1.0, 1.0, 1.0]
+        turned = [(seen(matrix_from_aflw(a)), matrix_from_aflw(a * scale)) for a in angles]
+        return [SimpleNamespace(landmarks=points, rotation=r) for points, r in turned]
+
+    monkeypatch.setattr(pose_labels, 'read_faces', faces)
+    pose_labels.pose_labels(tmp_path, tmp_path, tmp_path, tmp_path, steps=400)
+    own, other = json.loads((tmp_path / 'pose_labels.json').read_text())['rows']
+    assert own['photographs']['value'] < 2.0 < other['photographs']['value']
+    assert own['spread of pitch'] == pytest.approx(1.0, abs=0.05)
+    assert other['spread of pitch'] == pytest.approx(0.7, abs=0.05)
+    assert other['spread of yaw'] == pytest.approx(1.0, abs=0.05)
