@@ -453,13 +453,13 @@ def test_a_sheet_is_one_picture(egg_faces, tmp_path):
 def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_faces, tmp_path):
     config = Path(__file__).parents[1] / 'configs' / 'rendering_worth.yaml'
     # An epoch without a validation, as the last ones of a run may be, leaves a checkpoint, too.
-    words = ['--trainer.max_epochs=1', '--trainer.limit_train_batches=2', '--data.workers=0']
-    words += ['--data.batch_size=4']
-    sizes = {'faces': 9, 'judged': 20, 'workers': 1, 'ablated': 0}
+    words = ['--trainer.limit_train_batches=2', '--data.workers=0', '--data.batch_size=4']
+    sizes = {'epochs': 2, 'faces': 9, 'judged': 20, 'workers': 1, 'ablated': 0}
     rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
     content = json.loads((tmp_path / 'rendering_worth.json').read_text())
     rows = {row['name']: row for row in content['rows']}
-    assert list(rows) == ['photographs', 'rendered faces', 'both']
+    mixtures = ['photographs', 'rendered faces', 'both']
+    assert list(rows) == [*mixtures, 'rendered faces, then photographs']
     judged = rows['both']['small']['faces'] + rows['both']['large']['faces']
     assert judged == len(read_items(RENDERED, tmp_path / 'faces' / 'judge', ()).faces)
     table = (tmp_path / 'rendering_worth.md').read_text()
@@ -468,7 +468,7 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
     written = [run.stat().st_mtime_ns for run in runs]
     rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
     assert [run.stat().st_mtime_ns for run in runs] == written
-    assert len(runs) == 3
+    assert len(runs) == 4
     assert (tmp_path / 'rendering_worth.md').read_text() == table
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,19 @@ _NOTES = (
 )
 
 
+@dataclass(frozen=True)
+class Run:
+    """What one network is trained on.
+
+    Attributes:
+        words: Data, as words of `headpose-train fit`.
+        before: The data of the first half of the epochs, where those are others.
+    """
+
+    words: Words
+    before: Words = field(default_factory=list)
+
+
 def rendering_worth(
     recipe: Path,
     real: Path,
@@ -72,8 +85,9 @@ def rendering_worth(
     ablated: int = 4000,
     seed: int = 1,
     workers: int = 0,
+    epochs: int = 12,
+    ablation_epochs: int = 10,
     fit_arguments: Sequence[str] = (),
-    ablation_arguments: Sequence[str] = ('--trainer.max_epochs=4',),
 ) -> None:
     """Render, train and judge; write rendering_worth.md, .json and .png.
 
@@ -90,20 +104,21 @@ def rendering_worth(
         ablated: Number of rendered faces of each kind that lacks one part; 0 makes none.
         seed: Of the faces to train on; those to judge by have the next one.
         workers: Processes that render; 0 is one per core.
-        fit_arguments: Further words for `headpose-train fit`, such as --trainer.max_epochs 2.
-        ablation_arguments: The same for the ablations, after those.
+        epochs: Of each run; the recipe says how many steps an epoch has at most.
+        ablation_epochs: Of each run that lacks one part.
+        fit_arguments: Further words for `headpose-train fit`.
     """
     judge_folder = out / 'faces' / 'judge'
     render(judge_folder, judged, seed + 1, head_model=head_model, workers=workers)
     photographs = read_faces('real_faces', real, JUDGE_SETS)
     rendered = read_faces('rendered', judge_folder)
 
-    def rows(runs: Mapping[str, Words], group: str, arguments: Sequence[str]) -> list[Row]:
+    def rows(runs: Mapping[str, Run], group: str, epochs: int) -> list[Row]:
         found = []
-        for name, words in runs.items():
-            run = out / group / name.replace(' ', '_')
-            train(recipe, run, [*words, *places, *arguments])
-            errors = _errors(run / CHECKPOINT, photographs, rendered)
+        for name, run in runs.items():
+            folder = out / group / name.replace(' ', '_')
+            _train(recipe, folder, run, [*places, *fit_arguments], epochs)
+            errors = _errors(folder / CHECKPOINT, photographs, rendered)
             found.append({'group': group, 'name': name, **errors})
         return found
 
@@ -111,14 +126,14 @@ def rendering_worth(
     places += [f'--data.head_model={head_model}'] if head_model else []
     whole = out / 'faces' / _ALL
     render(whole, faces, seed, head_model=head_model, workers=workers)
-    found = rows(_mixtures(real, whole), 'trained on', fit_arguments)
+    found = rows(_mixtures(real, whole), 'trained on', epochs)
     if ablated:
         runs = {}
         for name, scene in _scenes().items():
             folder = out / 'ablations' / name.replace(' ', '_')
             render(folder, ablated, seed, head_model=head_model, workers=workers, scene=scene)
-            runs[name] = _on(folder, 'rendered')
-        found += rows(runs, 'rendered with', [*fit_arguments, *ablation_arguments])
+            runs[name] = Run(_on(folder, 'rendered'))
+        found += rows(runs, 'rendered with', ablation_epochs)
     _write(out, found, len(photographs), len(rendered), seed)
 
 
@@ -135,14 +150,26 @@ def _scenes() -> dict[str, SceneConfig]:
     }
 
 
-def _mixtures(real: Path, rendered: Path) -> dict[str, Words]:
+def _mixtures(real: Path, rendered: Path) -> dict[str, Run]:
     also = json.dumps([{'folder': str(rendered), 'format': 'rendered'}])
     photographs = [*_on(real, 'real_faces', TRAIN_SETS), f'--data.repeats={_REPEATS}']
+    made = _on(rendered, 'rendered')
     return {
-        'photographs': photographs,
-        'rendered faces': _on(rendered, 'rendered'),
-        'both': [*photographs, f'--data.also={also}'],
+        'photographs': Run(photographs),
+        'rendered faces': Run(made),
+        'both': Run([*photographs, f'--data.also={also}']),
+        'rendered faces, then photographs': Run(photographs, before=made),
     }
+
+
+def _train(recipe: Path, folder: Path, run: Run, words: Words, epochs: int) -> None:
+    start = []
+    if run.before:
+        before = epochs // 2
+        train(recipe, folder / 'before', [*run.before, *words, f'--trainer.max_epochs={before}'])
+        start = [f'--start={folder / "before" / CHECKPOINT}']
+        epochs -= before
+    train(recipe, folder, [*run.words, *words, *start, f'--trainer.max_epochs={epochs}'])
 
 
 def _on(folder: Path, format: str, sets: Sequence[str] = ()) -> Words:
