@@ -15,6 +15,7 @@ from headpose_training.averaging import WarmAveraging
 from headpose_training.checkpoints import CHECKPOINT, start_from
 from headpose_training.data.module import FaceData
 from headpose_training.errors import TrainingError
+from headpose_training.memory import keep_freed_memory
 from headpose_training.systems.base import System
 
 # All systems, so that a configuration can name them without their module.
@@ -69,6 +70,7 @@ def fit(arguments: list[str]) -> None:
     Raises:
         TrainingError: The data, the configuration or the machine does not do.
     """
+    keep_freed_memory()
     # Checkpoints are read as tensors only: a file from elsewhere must not run code.
     words = ['fit', '--weights_only', 'true', *arguments]
     warnings.filterwarnings('ignore', '.*args parameter is intended to run from within Python')
