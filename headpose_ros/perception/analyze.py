@@ -24,7 +24,7 @@ from headpose_ros.models.weights import load_model
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose, unknown_covariance
-from headpose_ros.perception.infer import Estimate, FaceNetwork
+from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
 from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
@@ -313,7 +313,7 @@ class Analyzer:
 
     def _settled(self, image: NDArray[np.uint8], track: Track) -> Track:
         """Try a new face in four turns: YuNet finds turned faces, but as upright."""
-        best = self.network.surest_turn(image, track.window, _middle(track))
+        best = surest_turn(self.network, image, track.window, _middle(track))
         return _Look.at(track, best).moved or track
 
     def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:

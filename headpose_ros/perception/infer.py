@@ -115,21 +115,6 @@ class FaceNetwork:
         """
         return self.estimate_each([(image, window) for window in windows])
 
-    def surest_turn(
-        self, image: NDArray[np.uint8], window: CropWindow, about: NDArray[np.float64]
-    ) -> Estimate:
-        """Estimate a window of unknown roll in four quarter turns; return the surest.
-
-        A network with landmarks is sure of them only where the head is about upright.
-
-        Args:
-            image: uint8 (H, W, 3) BGR.
-            window: As in :meth:`estimate`.
-            about: (2,) px that it is turned about.
-        """
-        windows = [window.turned_about(about, turn) for turn in _QUARTER_TURNS]
-        return max(self.estimate(image, windows), key=lambda estimate: estimate.sureness)
-
     def estimate_each(
         self, views: Sequence[tuple[NDArray[np.uint8], CropWindow]]
     ) -> list[Estimate]:
@@ -141,6 +126,23 @@ class FaceNetwork:
         fitted = [(image, window.scaled(scale)) for image, window in views]
         crops = np.stack([cut(image, window, spec.input_size) for image, window in fitted])
         return _estimates(self.backends.run(crops), [window for _, window in fitted], spec)
+
+
+def surest_turn(
+    network: FaceNetwork, image: NDArray[np.uint8], window: CropWindow, about: NDArray[np.float64]
+) -> Estimate:
+    """Estimate a window of unknown roll in four quarter turns; return the surest.
+
+    A network with landmarks is sure of them only where the head is about upright.
+
+    Args:
+        network: The network.
+        image: uint8 (H, W, 3) BGR.
+        window: As around landmarks.
+        about: (2,) px that it is turned about.
+    """
+    windows = [window.turned_about(about, turn) for turn in _QUARTER_TURNS]
+    return max(network.estimate(image, windows), key=lambda estimate: estimate.sureness)
 
 
 def has_gpu() -> bool:
