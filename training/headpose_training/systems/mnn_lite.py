@@ -1,9 +1,10 @@
-"""Training of `mnn_lite`: wing, map cross-entropy, geodesic, visibility; trust and openness."""
+"""Training of `mnn_lite`: wing, map cross-entropy, geodesic, visibility; then trust and jitter."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from headpose_ros.models.outputs import FaceOutputs
 from torch import Tensor
 from torch.nn import functional
@@ -11,6 +12,10 @@ from torch.nn import functional
 from headpose_training.data.module import Batch
 from headpose_training.systems import losses
 from headpose_training.systems.base import Optimization, System
+from headpose_training.systems.steadiness import next_frames, unsteadiness
+
+#: Share of a batch that is seen a second time, as the next frame might show it.
+_SEEN_AGAIN = 0.25
 
 
 class MnnLiteSystem(System):
@@ -23,6 +28,8 @@ class MnnLiteSystem(System):
         openness_weight: Of the openness of eyes and mouth.
         error_weight: Of the expected errors of points and rotation.
         face_weight: Of the binary cross-entropy of there being a face.
+        steady_weight: Of what changes between two frames of the same face, points (px of the crop)
+            and rotation; 0 leaves that out.
         optimization: Optimizer and learning rate.
     """
 
@@ -37,6 +44,7 @@ class MnnLiteSystem(System):
         openness_weight: float = 5.0,
         error_weight: float = 1.0,
         face_weight: float = 2.0,
+        steady_weight: float = 0.0,
         optimization: Optimization = Optimization('adamw', 3e-3, 0.01),  # noqa: B008 - frozen
     ) -> None:
         super().__init__({}, 0, 0.0, optimization)
@@ -46,17 +54,33 @@ class MnnLiteSystem(System):
         self.openness_weight = openness_weight
         self.error_weight = error_weight
         self.face_weight = face_weight
+        self.steady_weight = steady_weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the loss."""
-        all_crops = self.network(batch['image'])
-        face = functional.binary_cross_entropy_with_logits(all_crops.face, batch['face'])
+        all_crops, unsteady = self._seen(batch['image'], batch['face'])
+        logits: Any = all_crops.face
+        face = functional.binary_cross_entropy_with_logits(logits, batch['face'])
         # The labels of a crop that shows no face are void.
         shown = batch['face'] > 0.5
-        out = FaceOutputs(*(None if part is None else part[shown] for part in all_crops))
+        out = _chosen(all_crops, shown)
         return self._losses_of_faces(out, {name: label[shown] for name, label in batch.items()}) | {
-            'face': face * self.face_weight
+            'face': face * self.face_weight,
+            **unsteady,
         }
+
+    def _seen(self, images: Tensor, face: Tensor) -> tuple[FaceOutputs, dict[str, Tensor]]:
+        """Return the outputs of all crops, and the weighted loss of what jitters."""
+        again = face[: round(len(images) * _SEEN_AGAIN)].nonzero()[:, 0]
+        if not (self.steady_weight and len(again)):
+            return self.network(images), {}
+        grey_level = 1 / self.spec.normalization.in_grey_levels[1].to(images)
+        frames, moved = next_frames(images[again], grey_level)
+        out = self.network(torch.cat([images, frames]))
+        first, later = _chosen(out, slice(0, len(images))), _chosen(out, slice(len(images), None))
+        steps, turns = unsteadiness(_chosen(first, again), later, moved)
+        loss = steps * self.spec.input_size + turns * self.pose_weight
+        return first, {'steady': loss * self.steady_weight}
 
     def _losses_of_faces(self, out: Any, batch: Batch) -> dict[str, Tensor]:
         size, points = self.spec.input_size, batch['points']
@@ -75,3 +99,8 @@ class MnnLiteSystem(System):
             'openness': losses.where_known(out.openness, batch['openness']) * self.openness_weight,
             'errors': errors * self.error_weight,
         }
+
+
+def _chosen(out: FaceOutputs, rows: Tensor | slice) -> FaceOutputs:
+    """Return the outputs of some of the crops."""
+    return FaceOutputs(*(None if part is None else part[rows] for part in out))

@@ -1,0 +1,108 @@
+"""The jitter penalty: frames that move as they say, and zero for what follows them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from headpose_ros.models.outputs import FaceOutputs
+
+from headpose_training.systems.mnn_lite import MnnLiteSystem
+from headpose_training.systems.steadiness import next_frames, unsteadiness
+
+SIZE = 64
+NO_NOISE = torch.zeros(3, 1, 1)
+
+
+def blobs(count):
+    """Return (B, 3, S, S) pictures of one soft spot each, and its places (B, 2) over the side."""
+    places = 0.3 + 0.4 * torch.rand(count, 2)
+    cells = (torch.arange(SIZE) + 0.5) / SIZE
+    x, y = ((cells - places[:, axis, None]) * 10 for axis in (0, 1))
+    spots = torch.exp(-(x[:, None, :].square() + y[:, :, None].square()))
+    return spots[:, None].expand(-1, 3, -1, -1), places
+
+
+def middles(images):
+    """Return (B, 2) centres of brightness over the side."""
+    cells = (torch.arange(SIZE) + 0.5) / SIZE
+    light = images.mean(dim=1)
+    total = light.sum(dim=(1, 2))
+    x = (light.sum(dim=1) * cells).sum(dim=1) / total
+    y = (light.sum(dim=2) * cells).sum(dim=1) / total
+    return torch.stack([x, y], dim=1)
+
+
+def outputs(points, rotation):
+    return FaceOutputs(rotation=rotation, points=points, log_maps=None, visibility=None)
+
+
+def test_next_frames_move_as_they_say():
+    torch.manual_seed(0)
+    images, _ = blobs(8)
+    frames, moved = next_frames(images, NO_NOISE)
+    assert moved.abs().max() * SIZE > 1
+    assert middles(frames) - middles(images) == pytest.approx(moved, abs=0.02 / SIZE)
+
+
+def test_next_frames_have_noise_in_grey_levels():
+    torch.manual_seed(0)
+    images = torch.zeros(64, 3, 16, 16)
+    frames, _ = next_frames(images, torch.full((3, 1, 1), 1 / 127.5))
+    levels = frames.std(dim=(1, 2, 3)) * 127.5
+    assert 0.8 < levels.min() < 3
+    assert 10 < levels.max() < 13
+
+
+def test_points_that_follow_the_face_are_steady():
+    torch.manual_seed(0)
+    points, moved = torch.rand(4, 68, 2), torch.randn(4, 2) * 0.01
+    rotation = torch.eye(3).expand(4, 3, 3)
+    steps, turns = unsteadiness(
+        outputs(points, rotation), outputs(points + moved[:, None], rotation), moved
+    )
+    assert steps == pytest.approx(0, abs=1e-6)
+    assert turns == pytest.approx(0, abs=1e-3)
+    steps, _ = unsteadiness(outputs(points, rotation), outputs(points, rotation), moved)
+    assert steps == pytest.approx(moved.abs().mean())
+
+
+def batch_of(count):
+    points = 0.2 + 0.6 * torch.rand(count, 68, 2)
+    return {
+        'image': torch.randn(count, 3, 128, 128),
+        'points': points,
+        'rotation': torch.eye(3).expand(count, 3, 3).contiguous(),
+        'visible': torch.ones(count, 68),
+        'openness': torch.rand(count, 3),
+        'face': torch.ones(count),
+    }
+
+
+def test_training_with_the_penalty_makes_a_network_steadier():
+    left = {}
+    for weight in (0.0, 20.0):
+        torch.manual_seed(0)
+        system = MnnLiteSystem(steady_weight=weight)
+        system.train()
+        batch = batch_of(8)
+        optimizer = torch.optim.Adam(system.parameters(), 1e-3)
+        for _ in range(12):
+            parts = system.losses(batch)
+            optimizer.zero_grad()
+            torch.stack(list(parts.values())).sum().backward()
+            optimizer.step()
+        torch.manual_seed(1)
+        frames, moved = next_frames(batch['image'], torch.full((3, 1, 1), 1 / 127.5))
+        with torch.no_grad():
+            steps, _ = unsteadiness(system.network(batch['image']), system.network(frames), moved)
+        left[weight] = float(steps)
+    assert left[20.0] < 0.8 * left[0.0]
+
+
+def test_crops_without_a_face_need_not_be_steady():
+    torch.manual_seed(0)
+    system = MnnLiteSystem(steady_weight=1.0)
+    batch = batch_of(8)
+    assert 'steady' in system.losses(batch)
+    batch['face'][:2] = 0
+    assert 'steady' not in system.losses(batch)
