@@ -93,11 +93,13 @@ def test_recording_opens_with_an_independent_reader(out: Path) -> None:
 def test_angles_and_picture_agree(out: Path) -> None:
     """The eye line in the landmarks has the roll that the message states."""
     from headpose_ros.demo.recording import read_messages
-    from headpose_ros.geometry.landmarks import eye_line_angle
+    from headpose_ros.geometry.landmarks import GROUPS
 
     for _, message in read_messages(out / 'demo.mcap', '/faces'):
         for face in message.faces:
             points = np.array(face.landmarks.image_points).reshape(68, 2)
-            assert np.degrees(face.head_pose.roll - eye_line_angle(points)) == pytest.approx(
-                0, abs=6
+            right, left = (
+                points[list(GROUPS[eye])].mean(axis=0) for eye in ('right_eye', 'left_eye')
             )
+            line = np.arctan2(*(left - right)[::-1])
+            assert np.degrees(face.head_pose.roll - line) == pytest.approx(0, abs=6)

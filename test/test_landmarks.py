@@ -45,9 +45,3 @@ def test_mean_face_is_symmetric():
 def test_mean_face_cannot_be_changed_by_accident():
     with pytest.raises(ValueError, match='read-only'):
         mean_face()[0, 0] = 1.0
-
-
-def test_eye_line_angle_is_clockwise():
-    points = np.zeros((68, 2))
-    points[list(landmarks.GROUPS['left_eye'])] = [10.0, 10.0]
-    assert np.degrees(landmarks.eye_line_angle(points)) == pytest.approx(45)

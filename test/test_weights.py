@@ -10,8 +10,8 @@ import pytest
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
-from headpose_ros.geometry.landmarks import OUTER_EYE_CORNERS, eye_line_angle
-from headpose_ros.geometry.rotations import aligned_from_face, geodesic
+from headpose_ros.geometry.landmarks import OUTER_EYE_CORNERS
+from headpose_ros.geometry.rotations import aligned_from_face, geodesic, in_plane_angle
 from headpose_ros.models.weights import FOLDER, WeightsError, load_model, pick, released, sha256
 from headpose_ros.perception.infer import FaceNetwork
 
@@ -45,7 +45,7 @@ def test_weights_are_accurate_on_rendered_faces(name, faces):
     network = FaceNetwork(load_model(name), 'cpu')
     poses, points = [], []
     for picture, landmarks, rotation in faces:
-        window = CropWindow.around_landmarks(landmarks, eye_line_angle(landmarks))
+        window = CropWindow.around_landmarks(landmarks, in_plane_angle(rotation))
         estimate = network.estimate(picture, [window])[0]
         poses.append(np.degrees(geodesic(aligned_from_face(estimate.rotation), rotation)))
         right, left = landmarks[list(OUTER_EYE_CORNERS)]

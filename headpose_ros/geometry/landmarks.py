@@ -83,19 +83,6 @@ def bounding_box(points: ArrayLike) -> NDArray[np.float64]:
     return np.concatenate([low, high - low])
 
 
-def eye_line_angle(points: ArrayLike) -> float:
-    """Return the clockwise in-plane angle in radians of the line through both eyes.
-
-    Args:
-        points: (68, 2) px.
-    """
-    points = np.asarray(points, np.float64)
-    right = points[list(GROUPS['right_eye'])].mean(axis=0)
-    left = points[list(GROUPS['left_eye'])].mean(axis=0)
-    dx, dy = left - right
-    return float(np.arctan2(dy, dx))
-
-
 def can_judge_openness(visibility: ArrayLike) -> NDArray[np.bool_]:
     """Tell whether the right eye, the left eye and the mouth are seen well enough.
 
