@@ -211,7 +211,16 @@ def test_a_flat_map_is_no_confidence():
     flat = torch.full((1, 1, 32, 32), 1 / 1024).log()
     points = outputs.expected_points(flat)
     assert points[0, 0].tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
-    assert outputs.mass_near(flat, points).item() < 0.03
+    assert outputs.mass_near(flat, points).item() == pytest.approx((2 * 32 / 16 / 32) ** 2)
+
+
+def test_confidence_does_not_jump_with_the_last_digit_of_a_point():
+    torch.manual_seed(0)
+    maps = torch.randn(1, 1, 32, 32).flatten(2).mul(3).softmax(2).view(1, 1, 32, 32).log()
+    places = torch.linspace(0.3, 0.7, 4001)
+    found = [outputs.mass_near(maps, place.expand(1, 1, 2)).item() for place in places]
+    assert np.ptp(found) > 0.01
+    assert np.abs(np.diff(found)).max() < 0.002
 
 
 @pytest.mark.parametrize(

@@ -138,11 +138,15 @@ def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tenso
 
     A sharp map puts nearly all its mass there, a torn or flat one little: the landmark's
     confidence, in [0, 1]. The radius is a share of the map, so that it means the same for maps
-    of any size.
+    of any size. Cells at the edge count by the share of them that is within: else a point's last
+    digit, which no two backends have alike, would tell whether a whole column counts.
     """
     maps = log_maps.exp()
-    x, y = (cells.to(maps.dtype) for cells in _cells_near(points, maps, radius))
-    # Sums over masked rows and columns as products: no mask as large as the maps.
+    x, y = (
+        _shares_near(points[:, :, axis, None], maps.shape[3 - axis], radius).to(maps.dtype)
+        for axis in (0, 1)
+    )
+    # Sums over weighted rows and columns as products: no mask as large as the maps.
     return (y[:, :, None, :] @ maps @ x[:, :, :, None])[:, :, 0, 0]
 
 
@@ -172,13 +176,13 @@ def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:
     Returns:
         (B, N, h, w) bool.
     """
-    x, y = _cells_near(points, maps, radius)
-    return y[:, :, :, None] & x[:, :, None, :]
-
-
-def _cells_near(points: Tensor, maps: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Return the columns (B, N, w) and rows (B, N, h) of maps near points, bool."""
     height, width = maps.shape[2:]
     x = (points[:, :, :1] - cell_centers(width, maps)).abs() <= radius
     y = (points[:, :, 1:] - cell_centers(height, maps)).abs() <= radius
-    return x, y
+    return y[:, :, :, None] & x[:, :, None, :]
+
+
+def _shares_near(place: Tensor, count: int, radius: float) -> Tensor:
+    """Return (B, N, count) the share of each of `count` cells within a radius of (B, N, 1)."""
+    away = (place - cell_centers(count, place)).abs()
+    return ((radius - away) * count + 0.5).clamp(0.0, 1.0)
