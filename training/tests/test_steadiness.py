@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from headpose_ros.models.outputs import FaceOutputs
+from headpose_ros.models.outputs import FaceOutputs, expected_points, gaussians
 
 from headpose_training.systems.mnn_lite import MnnLiteSystem
 from headpose_training.systems.steadiness import next_frames, unsteadiness
@@ -13,23 +13,16 @@ SIZE = 64
 NO_NOISE = torch.zeros(3, 1, 1)
 
 
-def blobs(count):
-    """Return (B, 3, S, S) pictures of one soft spot each, and its places (B, 2) over the side."""
-    places = 0.3 + 0.4 * torch.rand(count, 2)
-    cells = (torch.arange(SIZE) + 0.5) / SIZE
-    x, y = ((cells - places[:, axis, None]) * 10 for axis in (0, 1))
-    spots = torch.exp(-(x[:, None, :].square() + y[:, :, None].square()))
-    return spots[:, None].expand(-1, 3, -1, -1), places
+def spots(count):
+    """Return (B, 3, S, S) pictures of one soft spot each."""
+    places = 0.3 + 0.4 * torch.rand(count, 1, 2)
+    return gaussians(places, SIZE, 0.07).expand(-1, 3, -1, -1)
 
 
 def middles(images):
     """Return (B, 2) centres of brightness over the side."""
-    cells = (torch.arange(SIZE) + 0.5) / SIZE
-    light = images.mean(dim=1)
-    total = light.sum(dim=(1, 2))
-    x = (light.sum(dim=1) * cells).sum(dim=1) / total
-    y = (light.sum(dim=2) * cells).sum(dim=1) / total
-    return torch.stack([x, y], dim=1)
+    light = images.mean(dim=1, keepdim=True)
+    return expected_points((light / light.sum(dim=(2, 3), keepdim=True)).log())[:, 0]
 
 
 def outputs(points, rotation):
@@ -38,7 +31,7 @@ def outputs(points, rotation):
 
 def test_next_frames_move_as_they_say():
     torch.manual_seed(0)
-    images, _ = blobs(8)
+    images = spots(8)
     frames, moved = next_frames(images, NO_NOISE)
     assert moved.abs().max() * SIZE > 1
     assert middles(frames) - middles(images) == pytest.approx(moved, abs=0.02 / SIZE)
