@@ -15,6 +15,7 @@ from headpose_training.data.augment import (
     coarsen,
     mirror,
     occlude,
+    to_twilight,
 )
 from headpose_training.data.drawn_faces import project
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
@@ -121,6 +122,15 @@ def test_coarse_crops_have_the_papers_resolution(factor):
     coarse = coarsen(image, Always())
     rows = {row.tobytes() for row in coarse}
     assert len(rows) == (224 if factor == 1 else round(224 / factor))
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_twilight_leaves_little_light_and_much_noise(seed):
+    white = np.full((128, 128, 3), 240, np.uint8)
+    dark = to_twilight(white, np.random.default_rng(seed))
+    assert 240 / 16 - 0.5 < dark.mean() < 240 / 3 + 0.5
+    assert 0.9 < dark.std() < 7.1
+    assert dark.dtype == np.uint8
 
 
 def test_labels_that_a_dataset_lacks_stay_absent(real_faces):

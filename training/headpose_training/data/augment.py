@@ -38,6 +38,7 @@ class Augmentation:
         low_resolution: Probability of down- and up-sampling by 2 to 6.
         coarse: Probability of down- and up-sampling by nearest neighbour by one of
             `COARSE_FACTORS` (Ruiz et al., CVPRW 2018, section 4.4).
+        dark: Probability of twilight: little light, and the noise that comes with it.
         noise: Probability of sensor noise.
         jpeg: Probability of JPEG compression at quality 15 to 70.
         occlusion: Probability of an occluding rectangle over part of the face.
@@ -55,6 +56,7 @@ class Augmentation:
     blur_sigma: float = 2.0
     low_resolution: float = 0.15
     coarse: float = 0.0
+    dark: float = 0.0
     noise: float = 0.15
     jpeg: float = 0.2
     occlusion: float = 0.25
@@ -93,6 +95,7 @@ class Augmentation:
             (self.blur, lambda picture, rng: blur(picture, rng, self.blur_sigma)),
             (self.low_resolution, lower_resolution),
             (self.coarse, coarsen),
+            (self.dark, to_twilight),
             (self.noise, add_noise),
             (self.jpeg, compress),
         )
@@ -212,9 +215,18 @@ def thinned(image: Image, factor: int) -> Image:
     return _image(cv2.resize(shrunk, (size, size), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
+def to_twilight(image: Image, rng: Generator) -> Image:
+    """Leave a third to a sixteenth of the light, with noise of 1 to 7 grey levels."""
+    return _noisy(image * np.float32(1 / rng.uniform(3, 16)), rng.uniform(1, 7), rng)
+
+
 def add_noise(image: Image, rng: Generator) -> Image:
     """Add Gaussian noise of 2 to 15 grey levels."""
-    noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 15)
+    return _noisy(image, rng.uniform(2, 15), rng)
+
+
+def _noisy(image: NDArray[Any], level: float, rng: Generator) -> Image:
+    noise = rng.standard_normal(image.shape, np.float32) * level
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
 
