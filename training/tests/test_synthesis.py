@@ -474,12 +474,14 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
 
 def test_weights_are_judged_in_use(egg_faces, real_faces, tmp_path):
     list(write_shards(egg_faces, tmp_path / 'rendered', 12, 1))
-    judge_weights(real_faces, tmp_path / 'rendered', tmp_path)
+    judge_weights(real_faces, tmp_path / 'rendered', tmp_path / 'rendered', tmp_path)
     content = json.loads((tmp_path / 'weights.json').read_text())
     rows = {row['condition']: row for row in content['rows']}
     assert rows['photographs, x15']['nme']['value'] > 2 * rows['photographs']['nme']['value']
     assert rows['photographs']['faces'] == 8
-    assert any(name.startswith('rendered, yaw') for name in rows)
+    for name in (name for name in rows if name.startswith('rendered, yaw')):
+        assert rows[name.replace('rendered', 'rendered upright')]['faces'] == rows[name]['faces']
+    assert 'rendered, yaw 0 to 30 degrees' in rows
     (trust,) = content['trust'].values()
     assert trust['jitter of yaw (deg)']['value'] > 0
     assert 0 <= trust['faces withheld (%)']['value'] <= 100

@@ -52,8 +52,9 @@ _NOTES = (
     'x5, x10, x15: shrunk and enlarged by nearest neighbours. Blur: Gaussian of 4 % of the '
     "crop's side. Dark: an eighth of the light, and noise of 6 grey levels. Covered: a quarter of "
     "the face's box.",
-    'Rendered faces have any roll: the true box is looked at in four quarter turns, and the surest '
-    'look is followed by a second one, as a node does with a new face.',
+    'Rendered faces, of any roll or upright (pitch and roll within 30 degrees): the true box is '
+    'looked at in four quarter turns, and the surest look is followed by a second one, as a node '
+    'does with a new face.',
 )
 _TRUST_NOTE = (
     f'Jitter: mean absolute second difference over {_FRAMES} frames of each of {_STILLS} still '
@@ -66,6 +67,7 @@ _TRUST_NOTE = (
 def judge_weights(
     real: Path,
     rendered: Path,
+    upright: Path,
     out: Path,
     weights: Sequence[str] = (DEFAULT_MODEL,),
     device: str = 'auto',
@@ -75,18 +77,24 @@ def judge_weights(
     Args:
         real: Packed `real_faces` folder; AFW is judged on.
         rendered: Folder of `headpose-train render` with faces that were not trained on.
+        upright: Another one, with --scene.poses.pitch_deg 30 --scene.poses.roll_deg 30.
         out: Folder for the results.
         weights: Released weights, .safetensors files, or checkpoints of runs.
         device: auto, cpu, cuda or cuda:N.
     """
     photographs = read_faces('real_faces', real, JUDGE_SETS)
     heads = read_faces('rendered', rendered)
+    upright_heads = read_faces('rendered', upright)
     lines = ['# Weights in use', '', *(line for note in _NOTES for line in (note, ''))]
     trusts: dict[str, Row] = {}
     rows: list[Row] = []
     for name in weights:
         network = FaceNetwork(load_weights(name), device)
-        own = _conditions(network, photographs, heads)
+        own = [
+            *_of_photographs(network, photographs),
+            *_of_heads(network, heads, 'rendered'),
+            *_of_heads(network, upright_heads, 'rendered upright'),
+        ]
         trusts[label_of(name)] = _trust(network, photographs, heads)
         rows += [{'weights': label_of(name), **row} for row in own]
         lines += [f'## {label_of(name)}', '', *_table(own)]
@@ -94,9 +102,7 @@ def judge_weights(
     write_report(out, 'weights', {'rows': rows, 'trust': trusts}, lines)
 
 
-def _conditions(
-    network: FaceNetwork, photographs: Sequence[LabelledFace], heads: Sequence[LabelledFace]
-) -> list[Row]:
+def _of_photographs(network: FaceNetwork, photographs: Sequence[LabelledFace]) -> list[Row]:
     detector = YuNetDetector()
     detected = [_detected(network, detector, face) for face in track(photographs, 'Detecting')]
     kept = [(f, e) for f, e in zip(photographs, detected, strict=True) if e is not None]
@@ -111,12 +117,19 @@ def _conditions(
             for face in track(photographs, name, transient=True)
         ]
         rows.append(_row(f'photographs, {name}', judge(photographs, changed)))
-    made = judge(heads, [_settled(network, face) for face in track(heads, 'Rendered')])
-    for low, high in _YAW_BINS:
-        inside = (abs(made.yaw) >= low) & (abs(made.yaw) < high)
-        if inside.any():
-            rows.append(_row(f'rendered, yaw {low} to {high} degrees', made, inside))
     return rows
+
+
+def _of_heads(network: FaceNetwork, heads: Sequence[LabelledFace], name: str) -> list[Row]:
+    made = judge(heads, [_settled(network, face) for face in track(heads, name.capitalize())])
+    inside = {
+        (low, high): (abs(made.yaw) >= low) & (abs(made.yaw) < high) for low, high in _YAW_BINS
+    }
+    return [
+        _row(f'{name}, yaw {low} to {high} degrees', made, chosen)
+        for (low, high), chosen in inside.items()
+        if chosen.any()
+    ]
 
 
 def _row(name: str, judged: Judgement, chosen: NDArray[np.bool_] | None = None) -> Row:
