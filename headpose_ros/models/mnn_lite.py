@@ -154,25 +154,40 @@ class MnnLite(nn.Module):
         Returns:
             All outputs but depth, N = 68; maps (B, 68, 32, 32).
         """
+        return self.read(*self.encode(crops))
+
+    def encode(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, 64, 32, 32) of the places, and (B, 160) of the whole crop."""
         fine = self.stage4(self.stem(crops))
         middle = self.stage8(fine)
         coarse = self.stage16(middle)
         deepest = self.stage32(coarse)
         features = self.down4(self.down8(self.down16(self.top(deepest), coarse), middle), fine)
+        return features, deepest.mean(dim=(2, 3))
+
+    def read(self, features: Tensor, pooled: Tensor) -> FaceOutputs:
+        """Return what all heads say about the features of :meth:`encode`."""
         # The read-out in float32: the exponentials of half precision cost half a pixel.
         log_maps = log_distribution(self.maps(features).float())
         points = expected_points(log_maps)
-        pooled = deepest.mean(dim=(2, 3))
-        centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0
-        raw = self.pose(torch.cat([pooled, centred], dim=1)).float()
         return FaceOutputs(
-            rotation_from_6d(raw),
+            self.rotation(pooled, points),
             points,
             log_maps,
             self.visibility(pooled),
             openness=self.openness(log_maps, features, pooled),
             **self._trust(pooled, log_maps),
         )
+
+    def rotation(self, pooled: Tensor, points: Tensor) -> Tensor:
+        """Return (B, 3, 3) camera-aligned rotations.
+
+        Args:
+            pooled: (B, 160) features of the crops.
+            points: (B, 68, 2) landmarks, the crop from 0 to 1.
+        """
+        centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0
+        return rotation_from_6d(self.pose(torch.cat([pooled, centred], dim=1)).float())
 
     def _trust(self, pooled: Tensor, log_maps: Tensor) -> dict[str, Tensor]:
         """Return the expected errors and the face's logit.

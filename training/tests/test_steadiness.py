@@ -6,7 +6,6 @@ import pytest
 import torch
 from headpose_ros.models.outputs import FaceOutputs, expected_points, gaussians
 
-from headpose_training.systems.mnn_lite import MnnLiteSystem
 from headpose_training.systems.steadiness import next_frames, unsteadiness
 
 SIZE = 64
@@ -57,45 +56,3 @@ def test_points_that_follow_the_face_are_steady():
     assert turns == pytest.approx(0, abs=1e-3)
     steps, _ = unsteadiness(outputs(points, rotation), outputs(points, rotation), moved)
     assert steps == pytest.approx(moved.abs().mean())
-
-
-def batch_of(count):
-    points = 0.2 + 0.6 * torch.rand(count, 68, 2)
-    return {
-        'image': torch.randn(count, 3, 128, 128),
-        'points': points,
-        'rotation': torch.eye(3).expand(count, 3, 3).contiguous(),
-        'visible': torch.ones(count, 68),
-        'openness': torch.rand(count, 3),
-        'face': torch.ones(count),
-    }
-
-
-def test_training_with_the_penalty_makes_a_network_steadier():
-    left = {}
-    for weight in (0.0, 20.0):
-        torch.manual_seed(0)
-        system = MnnLiteSystem(steady_weight=weight)
-        system.train()
-        batch = batch_of(8)
-        optimizer = torch.optim.Adam(system.parameters(), 1e-3)
-        for _ in range(12):
-            parts = system.losses(batch)
-            optimizer.zero_grad()
-            torch.stack(list(parts.values())).sum().backward()
-            optimizer.step()
-        torch.manual_seed(1)
-        frames, moved = next_frames(batch['image'], torch.full((3, 1, 1), 1 / 127.5))
-        with torch.no_grad():
-            steps, _ = unsteadiness(system.network(batch['image']), system.network(frames), moved)
-        left[weight] = float(steps)
-    assert left[20.0] < 0.8 * left[0.0]
-
-
-def test_crops_without_a_face_need_not_be_steady():
-    torch.manual_seed(0)
-    system = MnnLiteSystem(steady_weight=1.0)
-    batch = batch_of(8)
-    assert 'steady' in system.losses(batch)
-    batch['face'][:2] = 0
-    assert 'steady' not in system.losses(batch)

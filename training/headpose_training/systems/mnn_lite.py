@@ -1,4 +1,4 @@
-"""Training of `mnn_lite`: wing, map cross-entropy, geodesic, visibility; then trust and jitter."""
+"""Training of `mnn_lite`: landmarks, pose, visibility; then trust, openness and jitter."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ class MnnLiteSystem(System):
 
     Args:
         pose_weight: Of the geodesic loss (radians) against the wing loss (px of the crop).
+        true_points_weight: Of the same loss of the pose that the head says when it is shown the
+            true landmarks. Found ones are noisy, which teaches a head to trust them less than
+            those of good pictures deserve.
         map_weight: Of the map cross-entropy.
         visibility_weight: Of the visibility's binary cross-entropy.
         openness_weight: Of the openness of eyes and mouth.
@@ -39,6 +42,7 @@ class MnnLiteSystem(System):
     def __init__(
         self,
         pose_weight: float = 10.0,
+        true_points_weight: float = 0.0,
         map_weight: float = 0.3,
         visibility_weight: float = 1.0,
         openness_weight: float = 5.0,
@@ -49,6 +53,7 @@ class MnnLiteSystem(System):
     ) -> None:
         super().__init__({}, 0, 0.0, optimization)
         self.pose_weight = pose_weight
+        self.true_points_weight = true_points_weight
         self.map_weight = map_weight
         self.visibility_weight = visibility_weight
         self.openness_weight = openness_weight
@@ -58,29 +63,47 @@ class MnnLiteSystem(System):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the loss."""
-        all_crops, unsteady = self._seen(batch['image'], batch['face'])
-        logits: Any = all_crops.face
-        face = functional.binary_cross_entropy_with_logits(logits, batch['face'])
+        images = batch['image']
+        again = batch['face'][: self._seen_again(len(images))].nonzero()[:, 0]
+        frames, moved = next_frames(images[again], self._grey_level.to(images))
+        network: Any = self.network
+        features, pooled = network.encode(torch.cat([images, frames]))
+        out = network.read(features, pooled)
+        first, later = _chosen(out, slice(0, len(images))), _chosen(out, slice(len(images), None))
         # The labels of a crop that shows no face are void.
         shown = batch['face'] > 0.5
-        out = _chosen(all_crops, shown)
-        return self._losses_of_faces(out, {name: label[shown] for name, label in batch.items()}) | {
+        faces = {name: label[shown] for name, label in batch.items()}
+        logits: Any = first.face
+        face = functional.binary_cross_entropy_with_logits(logits, batch['face'])
+        return {
+            **self._losses_of_faces(_chosen(first, shown), faces),
+            **self._taught(pooled[: len(images)][shown], faces),
+            **self._unsteady(_chosen(first, again), later, moved),
             'face': face * self.face_weight,
-            **unsteady,
         }
 
-    def _seen(self, images: Tensor, face: Tensor) -> tuple[FaceOutputs, dict[str, Tensor]]:
-        """Return the outputs of all crops, and the weighted loss of what jitters."""
-        again = face[: round(len(images) * _SEEN_AGAIN)].nonzero()[:, 0]
-        if not (self.steady_weight and len(again)):
-            return self.network(images), {}
-        grey_level = 1 / self.spec.normalization.in_grey_levels[1].to(images)
-        frames, moved = next_frames(images[again], grey_level)
-        out = self.network(torch.cat([images, frames]))
-        first, later = _chosen(out, slice(0, len(images))), _chosen(out, slice(len(images), None))
-        steps, turns = unsteadiness(_chosen(first, again), later, moved)
+    def _seen_again(self, count: int) -> int:
+        return round(count * _SEEN_AGAIN) if self.steady_weight else 0
+
+    @property
+    def _grey_level(self) -> Tensor:
+        return 1 / self.spec.normalization.in_grey_levels[1]
+
+    def _taught(self, pooled: Tensor, faces: Batch) -> dict[str, Tensor]:
+        """Return the weighted loss of the pose that the head says for the true landmarks."""
+        if not self.true_points_weight:
+            return {}
+        network: Any = self.network
+        angles = losses.angles(network.rotation(pooled, faces['points']), faces['rotation'])
+        return {'taught': angles.mean() * self.pose_weight * self.true_points_weight}
+
+    def _unsteady(self, now: FaceOutputs, later: FaceOutputs, moved: Tensor) -> dict[str, Tensor]:
+        """Return the weighted loss of what jitters."""
+        if not len(moved):
+            return {}
+        steps, turns = unsteadiness(now, later, moved)
         loss = steps * self.spec.input_size + turns * self.pose_weight
-        return first, {'steady': loss * self.steady_weight}
+        return {'steady': loss * self.steady_weight}
 
     def _losses_of_faces(self, out: Any, batch: Batch) -> dict[str, Tensor]:
         size, points = self.spec.input_size, batch['points']

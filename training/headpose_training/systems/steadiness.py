@@ -19,12 +19,14 @@ def next_frames(images: Tensor, grey_level: Tensor) -> tuple[Tensor, Tensor]:
     """Return crops as the next frame might show them: moved by parts of a pixel, with fresh noise.
 
     Args:
-        images: (B, 3, S, S) crops as the network takes them.
+        images: (B, 3, S, S) crops as the network takes them; B may be 0.
         grey_level: What one grey level of 255 is in them, broadcast against them.
 
     Returns:
         The crops (B, 3, S, S), and how far the faces moved in them, (B, 2) over their side.
     """
+    if not len(images):
+        return images, images.new_zeros(0, 2)
     moved = (2 * torch.rand_like(images[:, :2, 0, 0]) - 1) * _STEP / images.shape[-1]
     turn = torch.eye(2).to(images).expand(len(images), 2, 2)
     # grid_sample's coordinates span two crop sides, and say where to take from.
