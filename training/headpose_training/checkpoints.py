@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,45 @@ def read_checkpoint(path: Path) -> SavedNetwork:
     return SavedNetwork(spec, state, dict(about['options']))
 
 
+def read_saved(path: Path) -> SavedNetwork:
+    """Return the network of exported weights (.safetensors), or of a checkpoint.
+
+    Raises:
+        TrainingError: The checkpoint is none, or is of an unknown model.
+        WeightsError: The exported weights are damaged.
+    """
+    return read_weights(path) if path.suffix == '.safetensors' else read_checkpoint(path)
+
+
+def mean_of(paths: Sequence[Path]) -> SavedNetwork:
+    """Return the mean of weights of one lineage: runs that began with one another's weights.
+
+    It is better than each where they lie in one basin of the loss (Izmailov et al., UAI 2018;
+    Wortsman et al., ICML 2022); networks that were trained apart have no useful mean.
+
+    Raises:
+        TrainingError: A file is no checkpoint, or they are of different networks.
+        WeightsError: Exported weights are damaged.
+    """
+    first, *others = saved = [read_saved(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if (other.spec, other.options) != (first.spec, first.options):
+            raise TrainingError(
+                f'{path} is of {other.spec.name} with options {other.options}, {paths[0]} of '
+                f'{first.spec.name} with {first.options}: only weights of one network have a mean'
+            )
+    return replace(
+        first, state={name: _mean([s.state[name] for s in saved]) for name in first.state}
+    )
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """Return the mean of tensors; of counts the first."""
+    if not values[0].is_floating_point():
+        return values[0]
+    return torch.stack([value.float() for value in values]).mean(dim=0)
+
+
 def start_from(network: nn.Module, spec: ModelSpec, path: Path) -> None:
     """Take over what a file has of a network; heads that it lacks stay as they are.
 
@@ -90,7 +129,7 @@ def start_from(network: nn.Module, spec: ModelSpec, path: Path) -> None:
         TrainingError: The file is neither, or is of another network.
         WeightsError: The exported weights are damaged.
     """
-    saved = read_weights(path) if path.suffix == '.safetensors' else read_checkpoint(path)
+    saved = read_saved(path)
     fresh = network.state_dict()
     fits = saved.spec.name == spec.name and all(
         name in fresh and fresh[name].shape == value.shape for name, value in saved.state.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from headpose_ros.models.registry import MODELS, ModelSpec
 from headpose_ros.models.weights import assemble, save_weights, sha256
 from torch import Tensor
 
-from headpose_training.checkpoints import read_checkpoint, read_tensors
+from headpose_training.checkpoints import mean_of, read_tensors
 from headpose_training.errors import TrainingError
 
 #: What the margins of the published Hopenet crop come to on a box as wide as high.
 _PUBLISHED_HOPENET_MARGIN = 1.96
 
 
-def export(checkpoint: Path, out: Path, description: Path) -> None:
+def export(checkpoint: Path, out: Path, description: Path, mean_with: Sequence[Path] = ()) -> None:
     """Write `<out>.safetensors` and `<out>.json`.
 
     Args:
@@ -28,9 +28,11 @@ def export(checkpoint: Path, out: Path, description: Path) -> None:
         out: File to write, without suffix.
         description: JSON object with what a card must say: data, license, family (free or
             research), command.
+        mean_with: Further checkpoints or exported weights, of runs that began with one another's
+            weights: the mean of all is written.
     """
     card = _read_description(description)
-    saved = read_checkpoint(checkpoint)
+    saved = mean_of([checkpoint, *mean_with])
     assemble(saved.spec, saved.options, saved.state, checkpoint)  # or say that it does not fit
     _write(out, saved.spec, saved.state, saved.options, card)
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 from headpose_ros.models.hopenet import Hopenet
 from headpose_ros.models.registry import MODELS
-from headpose_ros.models.weights import load_model
+from headpose_ros.models.weights import load_model, save_weights
 
-from headpose_training.checkpoints import load_weights, start_from
+from headpose_training.checkpoints import load_weights, mean_of, start_from
 from headpose_training.cli import COMMANDS
 from headpose_training.errors import TrainingError
 from headpose_training.fit import fit
@@ -157,6 +157,36 @@ def test_a_run_starts_from_exported_weights(weights, tmp_path):
         torch.testing.assert_close(fresh.state_dict()[name], value)
     with pytest.raises(TrainingError, match='only from the same network'):
         start_from(MODELS['mnn'].build(), MODELS['mnn'], weights)
+
+
+def test_the_mean_of_a_run_with_itself_is_the_run(weights, checkpoint, card, tmp_path):
+    words = ['--checkpoint', checkpoint, '--mean_with', f'[{weights}]', '--description', card]
+    command('export', *words, '--out', tmp_path / 'mean', cwd=tmp_path)
+    mean, exported = (
+        load_model(str(file)).network.state_dict()
+        for file in (tmp_path / 'mean.safetensors', weights)
+    )
+    for name, value in exported.items():
+        torch.testing.assert_close(mean[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_the_mean_lies_in_the_middle(tmp_path):
+    spec, files = MODELS['mnn_lite'], [tmp_path / f'{name}.safetensors' for name in 'ab']
+    states = [spec.build().state_dict() for _ in files]
+    for file, state in zip(files, states, strict=True):
+        save_weights(file, spec, state, {})
+    mean = mean_of(files).state['maps.weight']
+    middle = (states[0]['maps.weight'] + states[1]['maps.weight']) / 2
+    torch.testing.assert_close(mean, middle, rtol=1e-2, atol=1e-3)
+
+
+def test_networks_of_different_kinds_have_no_mean(tmp_path):
+    files = [tmp_path / f'{name}.safetensors' for name in ('mnn_lite', 'ccr')]
+    for file in files:
+        spec = MODELS[file.stem]
+        save_weights(file, spec, {'weight': torch.zeros(1)}, {})
+    with pytest.raises(TrainingError, match='only weights of one network have a mean'):
+        mean_of(files)
 
 
 @pytest.mark.parametrize(
