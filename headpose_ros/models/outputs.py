@@ -56,6 +56,14 @@ def rotation_from_6d(raw: Tensor) -> Tensor:
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=2)
 
 
+def mean_rotation(one: Tensor, other: Tensor) -> Tensor:
+    """Return (B, 3, 3) rotations about midway between two (B, 3, 3) rotations.
+
+    Of their first two columns, so not exactly midway where they are far apart.
+    """
+    return rotation_from_6d((one + other)[:, :, :2].transpose(1, 2).flatten(1))
+
+
 def rotation_from_mnn_euler(angles: Tensor) -> Tensor:
     """Turn (B, 3) pitch, yaw, roll in radians into rotations `Ry(-yaw) Rx(-pitch) Rz(roll)`.
 
