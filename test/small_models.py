@@ -29,7 +29,7 @@ _MAPS = ('maps', 'maps.4', 'maps.1')
 
 
 def write_small(name: str, folder: Path) -> Path:
-    """Write random weights of a network that is sure of its landmarks, wherever it sees them."""
+    """Write random weights of a network that is sure of its landmarks, and that it sees a face."""
     torch.manual_seed(0)
     options, size = SMALL[name]
     spec = replace(MODELS[name], input_size=size)
@@ -40,6 +40,8 @@ def write_small(name: str, folder: Path) -> Path:
                 module.weight.abs_().mul_(5e4)  # CCR reads positive maps only
     for path, parameter in network.named_parameters():
         if path.endswith('log_power'):  # CCR reads maps whatever their scale
+            torch.nn.init.constant_(parameter, 5.0)
+        if path == 'face.2.bias':
             torch.nn.init.constant_(parameter, 5.0)
     file = folder / f'{name}.safetensors'
     weights.save_weights(file, spec, network.state_dict(), options)
