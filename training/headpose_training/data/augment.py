@@ -217,17 +217,17 @@ def thinned(image: Image, factor: int) -> Image:
 
 def to_twilight(image: Image, rng: Generator) -> Image:
     """Leave a third to a sixteenth of the light, with noise of 1 to 7 grey levels."""
-    return _noisy(image * np.float32(1 / rng.uniform(3, 16)), rng.uniform(1, 7), rng)
+    return noisy(image / rng.uniform(3, 16), rng, rng.uniform(1, 7))
 
 
 def add_noise(image: Image, rng: Generator) -> Image:
     """Add Gaussian noise of 2 to 15 grey levels."""
-    return _noisy(image, rng.uniform(2, 15), rng)
+    return noisy(image, rng, rng.uniform(2, 15))
 
 
-def _noisy(image: NDArray[Any], level: float, rng: Generator) -> Image:
-    noise = rng.standard_normal(image.shape, np.float32) * level
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+def noisy(image: NDArray[Any], rng: Generator, level: float) -> Image:
+    """Return a picture of any numbers with Gaussian noise of `level` grey levels, as uint8."""
+    return np.clip(image + rng.normal(0, level, image.shape), 0, 255).astype(np.uint8)
 
 
 def compress(image: Image, rng: Generator) -> Image:

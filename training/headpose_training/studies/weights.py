@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from headpose_training.checkpoints import label_of, load_weights
-from headpose_training.data.augment import thinned
+from headpose_training.data.augment import noisy, thinned
 from headpose_training.data.formats import read_faces
 from headpose_training.data.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
@@ -190,7 +190,7 @@ def _blurred(crop: Image, rng: np.random.Generator) -> Image:
 
 
 def _dark(crop: Image, rng: np.random.Generator) -> Image:
-    return _noisy(crop / 8.0, rng, 6.0)
+    return noisy(crop / 8.0, rng, 6.0)
 
 
 def _covered(crop: Image, rng: np.random.Generator) -> Image:
@@ -202,10 +202,6 @@ def _covered(crop: Image, rng: np.random.Generator) -> Image:
     covered = crop.copy()
     covered[y : y + side, x : x + side] = rng.integers(0, 256)
     return covered
-
-
-def _noisy(image: NDArray[Any], rng: np.random.Generator, level: float) -> Image:
-    return np.clip(image + rng.normal(0, level, image.shape), 0, 255).astype(np.uint8)
 
 
 _CHANGES: dict[str, Callable[..., Image]] = {
@@ -233,7 +229,7 @@ def _jitter(network: FaceNetwork, faces: Sequence[LabelledFace]) -> Row:
     angles, points = [], []
     for face in track(faces, 'Jitter', transient=True):
         still = [
-            estimate_of_changed(network, face, partial(_noisy, rng=rng, level=_NOISE))
+            estimate_of_changed(network, face, partial(noisy, rng=rng, level=_NOISE))
             for _ in range(_FRAMES)
         ]
         turned = aligned_from_face(np.stack([frame.rotation for frame in still]))
