@@ -27,9 +27,9 @@ class MnnLiteSystem(System):
 
     Args:
         pose_weight: Of the geodesic loss (radians) against the wing loss (px of the crop).
-        points_weight: Of the same loss of the pose that is said of landmarks alone; these are
-            the true ones, turned and with little noise.
-        points_epochs: So many epochs at the start train nothing but that.
+            The pose that is said of landmarks alone has the same loss, once more, with the true
+            ones, turned and with little noise.
+        points_epochs: So many epochs at the start train nothing but the pose of landmarks alone.
         map_weight: Of the map cross-entropy.
         visibility_weight: Of the visibility's binary cross-entropy.
         openness_weight: Of the openness of eyes and mouth.
@@ -46,7 +46,6 @@ class MnnLiteSystem(System):
     def __init__(
         self,
         pose_weight: float = 10.0,
-        points_weight: float = 1.0,
         points_epochs: int = 0,
         map_weight: float = 0.3,
         visibility_weight: float = 1.0,
@@ -58,7 +57,6 @@ class MnnLiteSystem(System):
     ) -> None:
         super().__init__({}, 0, 0.0, optimization, {'points': points_epochs})
         self.pose_weight = pose_weight
-        self.points_weight = points_weight
         self.map_weight = map_weight
         self.visibility_weight = visibility_weight
         self.openness_weight = openness_weight
@@ -75,7 +73,8 @@ class MnnLiteSystem(System):
             return self._of_points(faces)
         images = batch['image']
         again = batch['face'][: self._seen_again(len(images))].nonzero()[:, 0]
-        frames, moved = next_frames(images[again], self._grey_level.to(images))
+        grey_level = 1 / self.spec.normalization.in_grey_levels[1].to(images)
+        frames, moved = next_frames(images[again], grey_level)
         out = self.network(torch.cat([images, frames]))
         first, later = _chosen(out, slice(0, len(images))), _chosen(out, slice(len(images), None))
         logits: Any = first.face
@@ -90,10 +89,6 @@ class MnnLiteSystem(System):
     def _seen_again(self, count: int) -> int:
         return round(count * _SEEN_AGAIN) if self.steady_weight else 0
 
-    @property
-    def _grey_level(self) -> Tensor:
-        return 1 / self.spec.normalization.in_grey_levels[1]
-
     def _of_points(self, faces: Batch) -> dict[str, Tensor]:
         """Return the weighted loss of the pose that is said of landmarks alone."""
         points, rotation = turned_points(
@@ -101,7 +96,7 @@ class MnnLiteSystem(System):
         )
         network: Any = self.network
         loss = losses.geodesic(network.rotation_of_points(points), rotation)
-        return {'points': loss * self.pose_weight * self.points_weight}
+        return {'points': loss * self.pose_weight}
 
     def _unsteady(self, now: FaceOutputs, later: FaceOutputs, moved: Tensor) -> dict[str, Tensor]:
         """Return the weighted loss of what jitters."""
