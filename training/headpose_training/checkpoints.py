@@ -100,14 +100,20 @@ def mean_of(paths: Sequence[Path]) -> SavedNetwork:
     """
     first, *others = saved = [read_saved(path) for path in paths]
     for path, other in zip(paths[1:], others, strict=True):
-        if (other.spec, other.options) != (first.spec, first.options):
+        same = (other.spec, other.options) == (first.spec, first.options)
+        if not same or _shapes(other) != _shapes(first):
             raise TrainingError(
                 f'{path} is of {other.spec.name} with options {other.options}, {paths[0]} of '
-                f'{first.spec.name} with {first.options}: only weights of one network have a mean'
+                f'{first.spec.name} with {first.options}: only weights of one network have a mean, '
+                'written by one version'
             )
     return replace(
         first, state={name: _mean([s.state[name] for s in saved]) for name in first.state}
     )
+
+
+def _shapes(saved: SavedNetwork) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in saved.state.items()}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

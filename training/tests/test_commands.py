@@ -189,6 +189,16 @@ def test_networks_of_different_kinds_have_no_mean(tmp_path):
         mean_of(files)
 
 
+@pytest.mark.parametrize('older', [0, 1])
+def test_weights_of_a_version_with_fewer_heads_have_no_mean(older, tmp_path):
+    files, heads = [tmp_path / f'{name}.safetensors' for name in 'ab'], ('maps', 'pose')
+    for index, file in enumerate(files):
+        state = {name: torch.zeros(1) for name in heads[: 1 if index == older else 2]}
+        save_weights(file, MODELS['mnn_lite'], state, {})
+    with pytest.raises(TrainingError, match='written by one version'):
+        mean_of(files)
+
+
 @pytest.mark.parametrize(
     ('words', 'said'),
     [
