@@ -186,9 +186,9 @@ class MnnLite(nn.Module):
     def rotation_of_points(self, points: Tensor) -> Tensor:
         """Return (B, 3, 3) camera-aligned rotations of (B, 68, 2) landmarks, of any place and size.
 
-        A pose of a paper's kind, from landmarks alone (Ruiz et al., CVPRW 2018, section 4.3).
+        Ruiz et al. (CVPRW 2018) have how good a pose from landmarks alone is.
         """
-        centred = points.float() - points.float().mean(dim=1, keepdim=True)
+        centred = points - points.mean(dim=1, keepdim=True)
         shape = functional.normalize(centred.flatten(1), dim=1) * 5.0
         return rotation_from_6d(self.pose_of_points(shape.to(self.maps.weight.dtype)).float())
 
