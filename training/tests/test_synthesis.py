@@ -383,13 +383,14 @@ def test_faces_with_hardly_a_visible_landmark_are_kept_but_not_read(egg_faces, t
     assert [face.name[-10:] for face in reading.faces] == ['000001.jpg', '000002.jpg']
 
 
-_POOL = """
+_POOL = r"""
 import os, sys, time
 from headpose_training.synthesis.dataset import Writers
 
 class Idle:
     def open(self):
-        print(os.getpid(), flush=True)
+        # One write a line: print writes the line's end apart, and both processes share the pipe.
+        os.write(1, f'{os.getpid()}\n'.encode())
         return self
 
 if __name__ == '__main__':
