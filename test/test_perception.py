@@ -29,7 +29,7 @@ from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
-from headpose_ros.perception.infer import Estimate, FaceNetwork
+from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import TrackingOptions
 from headpose_ros.perception.yunet import OnnxYuNet, OpenCvYuNet
@@ -136,6 +136,37 @@ def test_the_next_window_turns_with_the_head_in_profile_too(yaw):
     points = np.random.default_rng(0).uniform(0, 100, (68, 2))
     estimate = Estimate(face_from_aligned(turned), points, *np.ones((2, 68)), np.zeros(0))
     assert np.degrees(estimate.window.angle) == pytest.approx(25)
+
+
+@pytest.mark.parametrize(
+    'confidences, errors, best',
+    [
+        ([0.5, 0.6, 0.4, 0.3], [np.nan] * 4, 1),
+        ([0.5, 0.6, 0.4, 0.3], [0.1, 0.5, 0.6, 0.6], 0),
+        ([0.5, 0.1, 0.4, 0.3], [0.3, 0.2, 0.6, 0.6], 0),
+    ],
+)
+def test_the_surest_turn_is_that_of_sure_landmarks_and_a_small_expected_error(
+    confidences, errors, best
+):
+    class Network:
+        def estimate(self, image, windows):
+            assert np.degrees([w.angle for w in windows]) == pytest.approx([0, 90, 180, -90])
+            return [
+                Estimate(
+                    np.eye(3),
+                    np.zeros((68, 2)),
+                    np.ones(68),
+                    np.full(68, confidence),
+                    np.zeros(0),
+                    rotation_error=error,
+                )
+                for confidence, error in zip(confidences, errors, strict=True)
+            ]
+
+    window = CropWindow(8, 8, 16)
+    chosen = surest_turn(Network(), np.zeros((16, 16, 3), np.uint8), window, np.array([8.0, 8.0]))
+    assert chosen.sureness == pytest.approx(confidences[best])
 
 
 def test_missing_detector_says_how_to_get_it(monkeypatch):
