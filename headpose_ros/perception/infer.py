@@ -135,7 +135,7 @@ def surest_turn(
 
     A network with landmarks is sure of them only where the head is about upright. One that expects
     an error of its rotation, too, is sure where that is small: landmarks alone mistake the turn of
-    twice as many faces in profile or behind glasses.
+    more faces in profile or behind glasses.
 
     Args:
         network: The network.
