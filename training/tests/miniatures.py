@@ -202,6 +202,8 @@ def rendered(folder):
         eye_openness=np.ones((count, 2)),
         mouth_openness=np.zeros(count),
         gaze=np.tile([1.0, 0.0, 0.0], (count, 2, 1)),
+        iris=np.tile([[10.0, 10.0], [20.0, 10.0]], (count, 1, 1)),
+        iris_visible=np.ones((count, 2), np.bool_),
         box=np.tile([1.0, 2.0, 30.0, 25.0], (count, 1)),
         seed=np.zeros((count, 2), np.int64),
     )

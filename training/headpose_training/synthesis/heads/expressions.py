@@ -12,6 +12,8 @@ Rng = np.random.Generator
 Mood = Callable[[Rng], dict[str, float]]
 
 _YAWNS = 0.04
+#: Eyes turn no farther than this, radians.
+_GAZE_ASIDE, _GAZE_DOWN, _GAZE_UP = 0.65, 0.45, 0.35
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,14 @@ class ExpressionConfig:
         closed: Share of faces with closed eyes.
         half_closed: Share of faces with half-closed eyes.
         yawning: Share of faces that yawn.
+        gaze: Spread of the directions of sight about straight ahead; 1 is ten degrees to the side
+            and six up or down.
     """
 
     closed: float = 0.1
     half_closed: float = 1 / 6
     yawning: float = _YAWNS
+    gaze: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,9 @@ def random_expression(rng: Rng, config: ExpressionConfig) -> Expression:
     for name, amount in _mood(rng, config)(rng).items():
         actions[name] = max(actions.get(name, 0.0), amount)
     actions |= _lids(rng, config, actions)
-    actions['gaze_yaw'] = float(np.clip(rng.normal(0.0, 0.17), -0.5, 0.5))
-    actions['gaze_pitch'] = float(np.clip(rng.normal(-0.03, 0.10), -0.35, 0.3))
+    across, up = rng.normal(0.0, 0.17) * config.gaze, rng.normal(0.0, 0.10) * config.gaze
+    actions['gaze_yaw'] = float(np.clip(across, -_GAZE_ASIDE, _GAZE_ASIDE))
+    actions['gaze_pitch'] = float(np.clip(up - 0.03, -_GAZE_DOWN, _GAZE_UP))
     return Expression(**actions)
 
 
