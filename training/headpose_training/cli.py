@@ -22,6 +22,7 @@ COMMANDS = {
     'import-hopenet': 'headpose_training.export:import_hopenet',
     'judge-driver': 'headpose_training.driving.command:judge_driver',
     'judge-driver-rendered': 'headpose_training.driving.command:judge_rendered',
+    'label': 'headpose_training.labelling.command:label',
     'mean-face': 'headpose_training.data.mean_face:write_mean_face',
     'pack-rendered': 'headpose_training.synthesis.pack:pack_rendered',
     'plot-runs': 'headpose_training.metrics.history:plot_runs',
@@ -52,6 +53,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   import-hopenet    weights published with the Hopenet paper to ours
   judge-driver      the driver monitor against simulated drives with truth
   judge-driver-rendered  detector, network and driver monitor against rendered drives
+  label             labels for photographs that have none, by teachers
   mean-face         make the mean face of the package anew
   pack-rendered     a few easy rendered faces in one small file, to test weights with
   plot-runs         losses and judgements along runs, as a PNG

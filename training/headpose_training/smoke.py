@@ -53,7 +53,7 @@ def smoke(out: Path = Path('out/smoke'), configs: Path = Path('configs')) -> Non
         words += [f'--data.head_model={head}', '--data.batch_size=8', '--data.workers=0']
         words += ['--data.repeats=1', f'--trainer.max_epochs={epochs}']
         words += ['--trainer.check_val_every_n_epoch=1']
-        fit([*words, *(f'--model.init_args.{phase}=1' for phase in phases)])
+        fit([*words, '--compile=false', *(f'--model.init_args.{phase}=1' for phase in phases)])
         export(run / CHECKPOINT, run / 'weights', card)
         evaluate(data, run / 'report', str(run / 'weights.safetensors'))
     print(f'{len(_RUNS)} systems trained, exported and judged in {out}')

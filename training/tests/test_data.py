@@ -4,6 +4,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+import torch
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.landmarks import can_judge_openness
 from headpose_ros.geometry.rotations import geodesic, matrix_from_aflw
@@ -136,7 +137,7 @@ def test_twilight_leaves_little_light_and_much_noise(seed):
 def test_labels_that_a_dataset_lacks_stay_absent(real_faces):
     face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
     bare = replace(face, landmarks=None, annotated_box=face.box)
-    batch = FaceCrops([bare], MODELS['mnn_lite'], augmentation=Augmentation())[0]
+    batch = FaceCrops([bare], MODELS['mnn_lite'], augmentation=Augmentation())[0, 0]
     assert set(batch) == {'image', 'rotation', 'openness', 'face'}
     assert batch['openness'].isnan().all()
     assert batch['face'] == 1
@@ -212,17 +213,12 @@ def test_wrong_npz_is_named(tmp_path):
         FaceModel.load(path)
 
 
-def test_same_seed_same_crop(real_faces, head_model):
-    import torch
-
+def test_same_draw_same_crop(real_faces, head_model):
     faces = read_faces('real_faces', real_faces, TRAIN_SETS)
     head = FaceModel.load(head_model)
     crops = FaceCrops(faces, MODELS['mnn_lite'], head=head, augmentation=Augmentation())
-    images = []
-    for _ in range(2):
-        torch.manual_seed(7)
-        images.append(crops[0]['image'])
-    assert torch.equal(*images)
+    assert torch.equal(crops[0, 7]['image'], crops[0, 7]['image'])
+    assert not torch.equal(crops[0, 7]['image'], crops[0, 8]['image'])
 
 
 def test_projection_of_the_fixture_is_upright():
@@ -237,8 +233,8 @@ def test_datasets_are_mixed_with_the_labels_that_all_have(real_faces):
     hidden[40:] = False
     rendered = replace(known, depth=np.zeros(68), visible=hidden)
     crops = FaceCrops([known, rendered], MODELS['mnn_lite'])
-    labels = {'image', 'points', 'rotation', 'visible', 'openness', 'face'}
-    assert set(crops[0]) == set(crops[1]) == labels
+    labels = {'image', 'points', 'rotation', 'visible', 'openness', 'weight', 'face'}
+    assert set(crops[0, 0]) == set(crops[1, 1]) == labels
 
 
 def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_model):
@@ -247,7 +243,7 @@ def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_mode
     profile = replace(face, rotation=matrix_from_aflw(np.radians([0.0, 75.0, 0.0])))
     annotated = replace(profile, visible=np.ones(68, bool))
     guessed, told = (
-        FaceCrops([f], MODELS['mnn_lite'], head=head)[0]['visible'] for f in (profile, annotated)
+        FaceCrops([f], MODELS['mnn_lite'], head=head)[0, 0]['visible'] for f in (profile, annotated)
     )
     assert told.sum() > guessed.sum() + 10
 

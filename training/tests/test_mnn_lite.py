@@ -18,6 +18,7 @@ def batch_of(count):
         'points': points,
         'rotation': torch.eye(3).expand(count, 3, 3).contiguous(),
         'visible': torch.ones(count, 68),
+        'weight': torch.ones(count, 68),
         'openness': torch.rand(count, 3),
         'face': torch.ones(count),
     }
@@ -112,3 +113,20 @@ def test_crops_without_a_face_need_not_be_steady():
     assert 'steady' in system.losses(batch)
     batch['face'][:2] = 0
     assert 'steady' not in system.losses(batch)
+
+
+def test_landmarks_without_a_reliable_label_teach_nothing():
+    torch.manual_seed(0)
+    batch, system = batch_of(4), MnnLiteSystem()
+    batch['weight'][:, 20:30] = 0
+
+    def taught():
+        parts = system.losses(batch)
+        return parts['wing'] + parts['maps'] + parts['errors']
+
+    with torch.no_grad():
+        before = float(taught())
+        batch['points'][:, 20:30] += 0.3
+        assert float(taught()) == before
+        batch['points'][:, 30] += 0.1
+        assert float(taught()) > before

@@ -85,7 +85,7 @@ def faces(tmp_path_factory, head_model):
 
 def batch_of(faces, spec):
     crops = FaceCrops(faces, spec)
-    return torch.utils.data.default_collate([crops[i] for i in range(len(faces))])
+    return torch.utils.data.default_collate([crops[i, i] for i in range(len(faces))])
 
 
 def train(system, batch, case, monkeypatch):

@@ -114,6 +114,7 @@ def mirror(crop: Crop) -> Crop:
         visible=None if crop.visible is None else crop.visible[MIRROR],
         depth=None if crop.depth is None else crop.depth[MIRROR],
         openness=crop.openness[[1, 0, 2]],
+        weight=crop.weight[MIRROR],
         face=crop.face,
     )
 

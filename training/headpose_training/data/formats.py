@@ -21,11 +21,12 @@ from headpose_training.data.reading import DatasetFormat, Reading, read_items
 from headpose_training.data.real_faces import REAL_FACES
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
+from headpose_training.labelling.files import LABELLED
 from headpose_training.synthesis.dataset import RENDERED
 
 __all__ = ['FORMATS', 'DatasetFormat', 'check', 'read_faces']
 
-_ALL = (REAL_FACES, RENDERED, W300_LP, AFLW2000, BIWI, AFLW, AFW, W300, WFLW, COFW, FAW3D)
+_ALL = (REAL_FACES, RENDERED, LABELLED, W300_LP, AFLW2000, BIWI, AFLW, AFW, W300, WFLW, COFW, FAW3D)
 FORMATS: dict[str, DatasetFormat] = {dataset.name: dataset for dataset in _ALL}
 #: Label of a format: where a face has it.
 _LABELS = {

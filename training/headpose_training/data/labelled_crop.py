@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from headpose_ros.geometry.crop import CropWindow, apply_affine
+from headpose_ros.geometry.landmarks import COUNT
 from headpose_ros.geometry.rotations import in_plane
 from headpose_ros.perception.crop import cut as cut_pixels
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ class Crop:
             None without landmarks. Self-occlusion is added by the dataset, which knows the head.
         depth: (68,) depth over the crop's side, larger is farther; or None.
         openness: (3,) right eye, left eye, mouth; NaN where unknown or hidden.
+        weight: (68,) in 0..1: how far each landmark's label is to be relied on.
         face: Whether a whole face can be recognised; the other labels are void where not.
     """
 
@@ -36,6 +38,7 @@ class Crop:
     visible: NDArray[np.bool_] | None
     depth: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    weight: NDArray[np.float64] = field(default_factory=lambda: np.ones(COUNT))
     face: bool = True
 
 
@@ -49,10 +52,11 @@ def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
     rotation = None if face.rotation is None else in_plane(-window.angle) @ face.rotation
     depth = None if face.depth is None else face.depth / window.side
     openness = np.full(3, np.nan) if face.openness is None else face.openness
+    weight = np.ones(COUNT) if face.reliability is None else face.reliability
     if face.landmarks is None:
         return Crop(pixels, None, rotation, None, depth, openness)
     points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
     visible = np.all((points > 0) & (points < 1), axis=1)
     if face.visible is not None:
         visible &= face.visible
-    return Crop(pixels, points, rotation, visible, depth, openness)
+    return Crop(pixels, points, rotation, visible, depth, openness, weight)

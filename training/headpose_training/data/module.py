@@ -18,17 +18,21 @@ from torch.utils.data import DataLoader, Dataset
 
 from headpose_training.data.augment import Augmentation
 from headpose_training.data.crops import CROPS, OUR_CROPS
+from headpose_training.data.draws import Draw, Draws, run_seed
 from headpose_training.data.face_model import FaceModel
 from headpose_training.data.formats import FORMATS, read_faces
 from headpose_training.data.labelled_crop import Crop, cut
 from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
+from headpose_training.labelling.files import LABELLED, read_about
+from headpose_training.synthesis.dataset import RENDERED
 
 #: B crops with labels, shapes as in `data.labelled_crop.Crop`; labels that the faces lack are
 #: absent, but for `openness` (B, 3), NaN where unknown, and `face` (B,), 1 where there is one.
 #: `image` float32 (B, 3, S, S), `points` (B, 68, 2) in [0, 1], `rotation` (B, 3, 3), `visible`
-#: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side.
+#: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side; `weight` (B, 68) in 0..1 says how
+#: far each landmark's label is to be relied on.
 Batch = dict[str, Tensor]
 #: Labels of a batch, and the label of a face that each comes from.
 _LABELS = {
@@ -93,10 +97,11 @@ class FaceCrops(Dataset[Batch]):
         """Return the number of faces."""
         return len(self.faces)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Return one crop; the augmentation draws from torch's seeded generator."""
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Return one crop; the same draw gives the same one."""
+        index, seed = draw
         face = self.faces[index]
-        crop = self._crop(face, self._window(face).scaled(self._scale))
+        crop = self._crop(face, self._window(face).scaled(self._scale), seed)
         labels = {
             'points': crop.points,
             'rotation': crop.rotation,
@@ -109,13 +114,15 @@ class FaceCrops(Dataset[Batch]):
             if label is not None and name in self._labels
         }
         tensors['openness'] = torch.from_numpy(crop.openness.astype(np.float32))
+        if 'points' in tensors:
+            tensors['weight'] = torch.from_numpy(crop.weight.astype(np.float32))
         tensors['face'] = torch.tensor(float(crop.face))
         return {'image': self.spec.to_input(crop.image), **tensors}
 
-    def _crop(self, face: LabelledFace, window: CropWindow) -> Crop:
+    def _crop(self, face: LabelledFace, window: CropWindow, seed: int) -> Crop:
         if self.augmentation is None:
             return cut(face, window, self.spec.input_size)
-        rng = np.random.default_rng(int(torch.randint(2**62, ())))
+        rng = np.random.default_rng((run_seed(), seed))
         return self.augmentation(face, window, self.spec.input_size, rng)
 
     def _visible(self, face: LabelledFace, crop: Crop) -> np.ndarray | None:
@@ -141,12 +148,14 @@ class FaceData(lightning.LightningDataModule):
             depth to faces that come without.
         crop: Crop protocol: landmarks (ours), tracked (ours, turned until the head stands
             upright), hopenet, mnn, ccr.
+        free: Refuse faces whose terms forbid weights that anybody may use.
         batch_size: Crops in a batch.
         workers: Loader processes; on two cores one keeps up with the network.
         augmentation: Ranges of the random changes.
         augment: False trains on the plain crops, as to see whether a network can overfit.
-        repeats: How often each face of the folder occurs in an epoch; more repeats, fewer
-            validations.
+        repeats: How often each face of the folder occurs for once that others do.
+        epoch_crops: Crops in an epoch, after which a checkpoint is written; 0 is as many as there
+            are faces.
         limit: Use only the first so many faces of each dataset; 0 is all.
         skip_broken: Leave broken faces out instead of refusing the folder.
     """
@@ -162,11 +171,13 @@ class FaceData(lightning.LightningDataModule):
         judge_sets: Sequence[str] = JUDGE_SETS,
         head_model: Path | None = None,
         crop: str = 'landmarks',
+        free: bool = False,
         batch_size: int = 48,
         workers: int = 1,
         augmentation: Augmentation = Augmentation(),  # noqa: B008 - frozen
         augment: bool = True,
         repeats: int = 1,
+        epoch_crops: int = 0,
         limit: int = 0,
         skip_broken: bool = False,
     ) -> None:
@@ -174,12 +185,16 @@ class FaceData(lightning.LightningDataModule):
         if crop not in CROPS:
             raise TrainingError(f'unknown crop {crop!r}: expected one of {", ".join(CROPS)}')
         self.train_sources = [FaceSource(folder, format, train_sets, repeats), *also]
+        if free:
+            for source in self.train_sources:
+                require_free(source)
         self.judge_source = FaceSource(judge_folder or folder, judge_format or format, judge_sets)
         self.head_model = head_model
         self.crop = crop
         self.batch_size = batch_size
         self.workers = workers
         self.augmentation = augmentation if augment else None
+        self.epoch_crops = epoch_crops
         self.limit = limit or None
         self.skip_broken = skip_broken
 
@@ -218,18 +233,42 @@ class FaceData(lightning.LightningDataModule):
         # OpenCV's own pool in every worker would fight the network for the cores. Not in the
         # workers: a forked process that stops the pool it inherited waits for ever.
         cv2.setNumThreads(1)
+        trainer = self.trainer
+        shared = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        draws = Draws(len(self.train_crops), self.epoch_crops, run_seed(), *shared)
         return DataLoader(
             self.train_crops,
             self.batch_size,
-            shuffle=True,
-            drop_last=len(self.train_crops) >= self.batch_size,
+            sampler=draws,
+            drop_last=len(draws) >= self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the plain crops of the validation faces."""
-        return DataLoader(self.judge_crops, min(self.batch_size, 32))
+        count = len(self.judge_crops)
+        return DataLoader(
+            self.judge_crops, min(self.batch_size, 32), sampler=[(i, 0) for i in range(count)]
+        )
+
+
+def require_free(source: FaceSource) -> None:
+    """Check that weights for any use may learn from these faces.
+
+    Raises:
+        TrainingError: They may not.
+    """
+    family = 'research'
+    if source.format == RENDERED.name:
+        family = 'free'
+    elif source.format == LABELLED.name:
+        family = read_about(source.folder)['family']
+    if family != 'free':
+        raise TrainingError(
+            f'weights for any use cannot learn from {source.folder}: its terms are '
+            f'{FORMATS[source.format].terms}; leave it out, or train a research recipe'
+        )
 
 
 def with_depth(face: LabelledFace, head: FaceModel) -> LabelledFace:

@@ -27,6 +27,7 @@ _SHAPES = {
     'visible': (COUNT,),
     'depth': (COUNT,),
     'annotated_box': (4,),
+    'reliability': (COUNT,),
 }
 _IMAGE_SUFFIXES = ('.jpg', '.png', '.jpeg', '.JPG')
 #: Rounding of published matrices: six digits.

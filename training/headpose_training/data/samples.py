@@ -27,6 +27,8 @@ class LabelledFace:
             at their mean.
         openness: (3,) float64 of the person's right eye, left eye and mouth, as in
             `headpose_ros.perception.faces.Face`; NaN where unknown.
+        reliability: (68,) float64 in 0..1: how far each landmark's label is to be relied on, where
+            teachers made the labels.
         annotated_box: (4,) x, y, w, h px of the face box that the dataset comes with.
     """
 
@@ -38,6 +40,7 @@ class LabelledFace:
     depth: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] | None = None
     annotated_box: NDArray[np.float64] | None = None
+    reliability: NDArray[np.float64] | None = None
 
     def read_image(self) -> NDArray[np.uint8]:
         """Return the image, uint8 (H, W, 3) BGR.

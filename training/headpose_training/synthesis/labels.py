@@ -134,7 +134,7 @@ def between_lids(iris: Array, landmarks: Array) -> NDArray[np.bool_]:
 
 def in_picture(camera: Camera, pixels: Array) -> NDArray[np.bool_]:
     """Return (N,): which of (N, 2) px lie in the picture."""
-    return ((pixels > -0.5) & (pixels < camera.size - 0.5)).all(axis=1)
+    return np.asarray(((pixels > -0.5) & (pixels < camera.size - 0.5)).all(axis=1))
 
 
 def in_front(camera: Camera, points: Array, depth: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from headpose_training.checkpoints import CHECKPOINT_KEY
+from headpose_training.data.draws import run_seed
 from headpose_training.data.module import Batch
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.landmarks import nme_outer_eyes
@@ -83,6 +84,8 @@ class System(lightning.LightningModule):
     model: ClassVar[str]
     #: Labels without which the system cannot train: fields of `data.samples.LabelledFace`.
     needs: ClassVar[frozenset[str]]
+    #: Method of the network that the losses start from; empty where they need several.
+    entry: ClassVar[str] = 'forward'
 
     def __init__(
         self,
@@ -103,6 +106,7 @@ class System(lightning.LightningModule):
         self.network: nn.Module = self.spec.build(**self.options).to(
             memory_format=torch.channels_last
         )
+        self._compiled: Callable[..., Any] | None = None
         self.optimization = optimization
         self._phase_names = [*(phases or {}), last_phase]
         self._phase_ends = list(itertools.accumulate((phases or {}).values()))
@@ -115,9 +119,24 @@ class System(lightning.LightningModule):
     def _phase_index(self, epoch: float) -> int:
         return sum(epoch >= end for end in self._phase_ends)
 
+    def compile_network(self) -> None:
+        """Let `run` go through torch.compile, for batches of one size."""
+        if self.entry:
+            self._compiled = torch.compile(getattr(self.network, self.entry), dynamic=False)
+
+    def run(self, images: Tensor) -> Any:
+        """Return what the network's `entry` says of (B, 3, S, S) crops, in training."""
+        step = self._compiled or getattr(self.network, self.entry)
+        return step(images.contiguous(memory_format=torch.channels_last))
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the current phase's loss; their sum is minimised."""
         raise NotImplementedError
+
+    def on_train_epoch_start(self) -> None:
+        """Start the chance of an epoch from its number, so that a resumed run repeats it."""
+        # A process of its own for each GPU sees other crops, and needs other noise.
+        torch.manual_seed(run_seed() + 1000 * self.current_epoch + self.global_rank)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch."""

@@ -12,7 +12,7 @@ whatever the units.
 from __future__ import annotations
 
 from headpose_ros.models import bins
-from headpose_ros.models.ccr import Ccr, CcrBlockOutputs
+from headpose_ros.models.ccr import CcrBlockOutputs
 from torch import Tensor
 from torch.nn import functional
 
@@ -37,6 +37,7 @@ class CcrSystem(System):
     """
 
     model = 'ccr'
+    entry = 'blocks'
     needs = frozenset({'landmarks', 'rotation'})
 
     def __init__(
@@ -58,8 +59,7 @@ class CcrSystem(System):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the loss, summed over blocks."""
-        assert isinstance(self.network, Ccr)
-        outputs = self.network.blocks(batch['image'])
+        outputs: list[CcrBlockOutputs] = self.run(batch['image'])
         angles = losses.aflw_angles(batch['rotation'])
         sums: dict[str, Tensor] = {}
         for block in outputs:
@@ -76,7 +76,8 @@ class CcrSystem(System):
 
     def _landmarks(self, block: CcrBlockOutputs, batch: Batch) -> dict[str, Tensor]:
         points, visible = batch['points'], batch['visible']
-        error = losses.masked_mean((block.points() - points).square().sum(dim=2), visible)
+        squares = (block.points() - points).square().sum(dim=2)
+        error = losses.weighted_mean(squares, visible * batch['weight'])
         wanted = losses.gaussian_maps(points, block.maps.shape[-1], self.sigma, visible)
         maps = functional.mse_loss(block.maps, wanted) * self.map_weight
         return {'points': error * self.landmark_weight, 'maps': maps * self.landmark_weight}

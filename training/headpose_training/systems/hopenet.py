@@ -35,6 +35,7 @@ class HopenetSystem(System):
     """
 
     model = 'hopenet'
+    entry = 'angle_logits'
     needs = frozenset({'rotation'})
 
     def __init__(
@@ -64,7 +65,7 @@ class HopenetSystem(System):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the loss, each a mean over faces, summed over angles."""
         assert isinstance(self.network, Hopenet)
-        logits = self.network.angle_logits(batch['image'])
+        logits = self.run(batch['image'])
         angles = losses.aflw_angles(batch['rotation'])
         entropy = functional.cross_entropy(logits.flatten(0, 1), bins.bin_of(angles).flatten())
         error = torch.rad2deg(self.network.angles(logits) - angles).square().mean()
@@ -75,6 +76,7 @@ class HopenetSystem(System):
 
     def on_train_epoch_start(self) -> None:
         """Keep frozen batch norms on the statistics that they came with."""
+        super().on_train_epoch_start()
         if self.freeze_stem:
             assert isinstance(self.network, Hopenet)
             for module in frozen_modules(self.network.trunk):

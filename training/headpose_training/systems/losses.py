@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 
-def wing(predicted: Tensor, target: Tensor, width: float = 10.0, curvature: float = 2.0) -> Tensor:
+def wing(
+    predicted: Tensor,
+    target: Tensor,
+    width: float = 10.0,
+    curvature: float = 2.0,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Wing loss on point coordinates (Feng et al., CVPR 2018, eq. 5).
 
     Logarithmic within `width`, so that small errors keep a strong gradient; linear beyond.
@@ -22,11 +28,13 @@ def wing(predicted: Tensor, target: Tensor, width: float = 10.0, curvature: floa
         target: (B, N, 2) px.
         width: Where the linear part begins, px.
         curvature: Sharpness of the logarithm, px.
+        weight: (B, N) of each point; None is 1.
     """
     error = (predicted - target).abs()
     offset = width - width * torch.log(torch.tensor(1 + width / curvature)).item()
     near = width * torch.log1p(error / curvature)
-    return torch.where(error < width, near, error - offset).mean()
+    loss = torch.where(error < width, near, error - offset).mean(dim=2)
+    return loss.mean() if weight is None else weighted_mean(loss, weight)
 
 
 def geodesic(predicted: Tensor, target: Tensor) -> Tensor:
@@ -45,7 +53,7 @@ def angles(predicted: Tensor, target: Tensor) -> Tensor:
     return 2 * torch.asin(sine)
 
 
-def expected_error(expected: Tensor, error: Tensor) -> Tensor:
+def expected_error(expected: Tensor, error: Tensor, weight: Tensor | None = None) -> Tensor:
     """Negative log-likelihood of errors under exponential distributions of the expected means.
 
     Least where `expected` is the mean of the errors: then it is calibrated. Nothing flows into
@@ -54,8 +62,10 @@ def expected_error(expected: Tensor, error: Tensor) -> Tensor:
     Args:
         expected: Above zero, any shape.
         error: Of the same shape, at least zero.
+        weight: Of the same shape; None is 1.
     """
-    return (expected.log() + error.detach() / expected).mean()
+    loss = expected.log() + error.detach() / expected
+    return loss.mean() if weight is None else weighted_mean(loss, weight)
 
 
 def where_known(predicted: Tensor, target: Tensor) -> Tensor:
@@ -75,7 +85,7 @@ def map_cross_entropy(
     Args:
         log_maps: (B, N, h, w) log-probabilities.
         target: (B, N, 2) points in [0, 1].
-        weight: (B, N), 0 for points outside the crop.
+        weight: (B, N) in 0..1, 0 for points outside the crop.
         sigma: Of the Gaussian, in cells.
     """
     height, width = log_maps.shape[2:]
@@ -83,7 +93,7 @@ def map_cross_entropy(
     dy = (cell_centers(height, log_maps) - target[:, :, 1:]) * height / sigma
     gauss_x, gauss_y = (-dx.square() / 2).softmax(2), (-dy.square() / 2).softmax(2)
     entropy = -torch.einsum('bnh,bnhw,bnw->bn', gauss_y, log_maps, gauss_x)
-    return masked_mean(entropy, weight)
+    return weighted_mean(entropy, weight)
 
 
 def gaussian_maps(target: Tensor, size: int, sigma: float, weight: Tensor) -> Tensor:
@@ -118,8 +128,8 @@ def disk_maps(target: Tensor, size: int, radius: Tensor) -> Tensor:
     return (squared <= radius.square()[:, None, None, None]).to(target.dtype)
 
 
-def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Return the mean of values (B, N) where the weight (B, N) is 1; 0 where it never is."""
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of values by weights in 0..1 of their shape; 0 where they sum to little."""
     return (values * weight).sum() / weight.sum().clamp(min=1.0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from headpose_ros.geometry.face_shape import aligned_mean_face
-from headpose_ros.models.mnn import Mnn
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,6 +54,7 @@ class MnnSystem(System):
     """
 
     model = 'mnn'
+    entry = 'all_outputs'
     needs = frozenset({'landmarks', 'rotation'})
 
     def __init__(
@@ -75,11 +75,10 @@ class MnnSystem(System):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return L_CE(h) alone while pre-training, then all balanced tasks."""
-        assert isinstance(self.network, Mnn)
-        out = self.network.all_outputs(batch['image'])
+        out = self.run(batch['image'])
         points, visible = batch['points'], batch['visible']
         assert out.face.log_maps is not None and out.face.visibility is not None
-        inside = ((points > 0) & (points < 1)).all(dim=2).float()
+        inside = ((points > 0) & (points < 1)).all(dim=2).float() * batch['weight']
         maps = losses.map_cross_entropy(out.face.log_maps, points, inside, self.sigma)
         if self.phase == 'landmarks':
             return {'maps': maps}
@@ -89,7 +88,7 @@ class MnnSystem(System):
         return self.balance(
             {
                 'parameters': (out.pose - wanted).square().mean(),
-                'projection': losses.masked_mean(distance, visible),
+                'projection': losses.weighted_mean(distance, visible * batch['weight']),
                 'maps': maps,
                 'visibility': functional.binary_cross_entropy_with_logits(
                     out.face.visibility, visible

@@ -72,17 +72,18 @@ class MnnLiteSystem(System):
         if self.phase == 'points':
             return self._of_points(faces)
         images = batch['image']
-        again = batch['face'][: self._seen_again(len(images))].nonzero()[:, 0]
+        # As many in every batch: a compiled network is compiled anew for every other number.
+        count = self._seen_again(len(images))
         grey_level = 1 / self.spec.normalization.in_grey_levels[1].to(images)
-        frames, moved = next_frames(images[again], grey_level)
-        out = self.network(torch.cat([images, frames]))
+        frames, moved = next_frames(images[:count], grey_level)
+        out = self.run(torch.cat([images, frames]))
         first, later = _chosen(out, slice(0, len(images))), _chosen(out, slice(len(images), None))
         logits: Any = first.face
         face = functional.binary_cross_entropy_with_logits(logits, batch['face'])
         return {
             **self._losses_of_faces(_chosen(first, shown), faces),
             **self._of_points(faces),
-            **self._unsteady(_chosen(first, again), later, moved),
+            **self._unsteady(_chosen(first, slice(0, count)), later, moved, shown[:count]),
             'face': face * self.face_weight,
         }
 
@@ -98,25 +99,26 @@ class MnnLiteSystem(System):
         loss = losses.geodesic(network.rotation_of_points(points), rotation)
         return {'points': loss * self.pose_weight}
 
-    def _unsteady(self, now: FaceOutputs, later: FaceOutputs, moved: Tensor) -> dict[str, Tensor]:
-        """Return the weighted loss of what jitters."""
-        if not len(moved):
+    def _unsteady(
+        self, now: FaceOutputs, later: FaceOutputs, moved: Tensor, shown: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the weighted loss of what jitters, where a face is shown."""
+        if not shown.any():
             return {}
-        steps, turns = unsteadiness(now, later, moved)
+        steps, turns = unsteadiness(_chosen(now, shown), _chosen(later, shown), moved[shown])
         loss = steps * self.spec.input_size + turns * self.pose_weight
         return {'steady': loss * self.steady_weight}
 
     def _losses_of_faces(self, out: Any, batch: Batch) -> dict[str, Tensor]:
-        size, points = self.spec.input_size, batch['points']
-        inside = ((points > 0) & (points < 1)).all(dim=2).float()
+        size, points, weight = self.spec.input_size, batch['points'], batch['weight']
+        inside = ((points > 0) & (points < 1)).all(dim=2).float() * weight
         visible = functional.binary_cross_entropy_with_logits(out.visibility, batch['visible'])
         distances = (out.points - points).norm(dim=2)
         angles = losses.angles(out.rotation, batch['rotation'])
-        errors = losses.expected_error(out.point_error, distances) + losses.expected_error(
-            out.rotation_error, angles
-        )
+        errors = losses.expected_error(out.point_error, distances, weight)
+        errors = errors + losses.expected_error(out.rotation_error, angles)
         return {
-            'wing': losses.wing(out.points * size, points * size, 5.0, 1.0),
+            'wing': losses.wing(out.points * size, points * size, 5.0, 1.0, weight),
             'pose': angles.mean() * self.pose_weight,
             'maps': losses.map_cross_entropy(out.log_maps, points, inside) * self.map_weight,
             'visibility': visible * self.visibility_weight,

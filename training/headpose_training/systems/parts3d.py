@@ -38,6 +38,7 @@ class Parts3dSystem(System):
     """
 
     model = 'parts3d'
+    entry = ''  # its phases train different networks
     needs = frozenset({'landmarks', 'depth'})
 
     def __init__(

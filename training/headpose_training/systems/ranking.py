@@ -87,6 +87,7 @@ class RankingSystem(System):
     """
 
     model = 'ranking'
+    entry = 'embeddings'
     needs = frozenset({'rotation'})
 
     def __init__(
@@ -108,7 +109,7 @@ class RankingSystem(System):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the ranking loss while pre-training, then the squared error of angles."""
         assert isinstance(self.network, RankingPose)
-        embeddings = self.network.embeddings(batch['image'])
+        embeddings = self.run(batch['image'])
         angles = losses.aflw_angles(batch['rotation'])
         if self.phase == 'ranking':
             return {'pairs': self.pairing(embeddings, angles)}
