@@ -12,6 +12,7 @@ from headpose_training.errors import TrainingError
 
 #: Where each command is; modules are imported when they are called, as some take seconds.
 COMMANDS = {
+    'benchmark-fit': 'headpose_training.speed:benchmark_fit',
     'benchmark-render': 'headpose_training.synthesis.command:benchmark',
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
@@ -42,6 +43,7 @@ COMMANDS = {
 }
 _USAGE = """usage: headpose-train COMMAND --help
 
+  benchmark-fit     crops a second of training, plain and fast, and their losses
   benchmark-render  how many faces are rendered in a second
   check             look through a dataset folder: headpose-train check --format biwi --folder D
   fit               train a system:       headpose-train fit --config configs/ccr_small.yaml
