@@ -139,7 +139,6 @@ def test_frozen_stem_does_not_move(faces):
     frozen = frozen_modules(system.network.trunk)
     before = [value.clone() for module in frozen for value in module.state_dict().values()]
     system.train()
-    system.on_train_epoch_start()
     optimizer = Optimization('adam', 1e-3).build(system.parameter_groups())
     trunk, heads = optimizer.param_groups
     assert heads['lr'] == pytest.approx(5 * trunk['lr'])

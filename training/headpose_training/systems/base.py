@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import lightning
+import numpy as np
 import torch
 from headpose_ros import __version__
 from headpose_ros.geometry.landmarks import SCHEMES
@@ -133,13 +134,11 @@ class System(lightning.LightningModule):
         """Return the weighted parts of the current phase's loss; their sum is minimised."""
         raise NotImplementedError
 
-    def on_train_epoch_start(self) -> None:
-        """Start the chance of an epoch from its number, so that a resumed run repeats it."""
-        # A process of its own for each GPU sees other crops, and needs other noise.
-        torch.manual_seed(run_seed() + 1000 * self.current_epoch + self.global_rank)
-
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss of one batch."""
+        """Return the loss of one batch; its noise depends on seed, epoch and index alone."""
+        # Not once an epoch: Lightning leaves that hook out where a run is resumed.
+        place = (run_seed(), self.current_epoch, index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
         parts = self.losses(batch)
         total = torch.stack(list(parts.values())).sum()
         self.log_dict({f'train/{name}': value for name, value in parts.items()})

@@ -74,13 +74,14 @@ class HopenetSystem(System):
             'regression': 3 * error * self.regression_weight,
         }
 
-    def on_train_epoch_start(self) -> None:
-        """Keep frozen batch norms on the statistics that they came with."""
-        super().on_train_epoch_start()
+    def train(self, mode: bool = True) -> HopenetSystem:
+        """Set the mode; frozen batch norms keep the statistics that they came with."""
+        super().train(mode)
         if self.freeze_stem:
             assert isinstance(self.network, Hopenet)
             for module in frozen_modules(self.network.trunk):
                 module.eval()
+        return self
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trunk, and the heads with a rate of their own."""

@@ -71,6 +71,10 @@ class Parts3dSystem(System):
         assert isinstance(self.network, Parts3d)
         return self.network
 
+    def on_train_start(self) -> None:
+        """Do as at the start of an epoch, which Lightning leaves out where a run is resumed."""
+        self.on_train_epoch_start()
+
     def on_train_epoch_start(self) -> None:
         """Let only the networks of this phase change; the others keep their statistics too."""
         parts = self.parts
