@@ -33,11 +33,13 @@ from headpose_ros.models.outputs import (
 _USUAL_LOG_WIDTH, _USUAL_LOG_POINT_ERROR, _USUAL_LOG_ROTATION_ERROR = -3.0, -4.0, -3.0
 
 
-def _conv_norm(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+def conv_norm(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, pad: int | None = None
 ) -> nn.Sequential:
+    """Return a convolution without bias, and its batch norm; `pad` None keeps the size."""
+    padding = kernel // 2 if pad is None else pad
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
     )
 
@@ -50,18 +52,26 @@ class InvertedResidual(nn.Module):
         outputs: Output channels.
         stride: Stride of the depthwise convolution.
         expansion: Hidden channels over input channels.
+        activation: After the first two convolutions.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        expansion: int,
+        activation: type[nn.Module] = nn.Hardswish,
+    ) -> None:
         super().__init__()
         hidden = inputs * expansion
         self.residual = stride == 1 and inputs == outputs
         self.body = nn.Sequential(
-            _conv_norm(inputs, hidden, 1),
-            nn.Hardswish(),
-            _conv_norm(hidden, hidden, 3, stride, groups=hidden),
-            nn.Hardswish(),
-            _conv_norm(hidden, outputs, 1),
+            conv_norm(inputs, hidden, 1),
+            activation(),
+            conv_norm(hidden, hidden, 3, stride, groups=hidden),
+            activation(),
+            conv_norm(hidden, outputs, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +103,7 @@ class TopDown(nn.Module):
 
     def __init__(self, lateral: int, width: int) -> None:
         super().__init__()
-        self.project = _conv_norm(lateral, width, 1)
+        self.project = conv_norm(lateral, width, 1)
         self.mix = InvertedResidual(width, width, 1, 2)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
@@ -137,12 +147,12 @@ class MnnLite(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         width, deep, landmarks = 64, 160, COUNT
-        self.stem = nn.Sequential(_conv_norm(3, 16, 3, 2), nn.Hardswish())
+        self.stem = nn.Sequential(conv_norm(3, 16, 3, 2), nn.Hardswish())
         self.stage4 = _stage(16, 32, 2, 4)
         self.stage8 = _stage(32, 64, 3, 4)
         self.stage16 = _stage(64, 96, 3, 4)
         self.stage32 = _stage(96, deep, 2, 4)
-        self.top = _conv_norm(deep, width, 1)
+        self.top = conv_norm(deep, width, 1)
         self.down16 = TopDown(96, width)
         self.down8 = TopDown(64, width)
         self.down4 = TopDown(32, width)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 _PEAK_TO_LOGIT = 10.0
+#: A landmark within this share of the crop of the truth is near it.
+_NEAR = 1 / 16
 
 
 class FaceOutputs(NamedTuple):
@@ -27,6 +29,13 @@ class FaceOutputs(NamedTuple):
         rotation_error: (B,) expected angle between the rotation and the true one, radians; or None.
         openness: (B, 3) of the person's right eye, left eye and mouth, as in
             `perception.faces.Face`; or None.
+        rotation_covariance: (B, 3, 3) of the rotation vector that turns the rotation into the true
+            one, in camera-aligned axes, radians squared; or None.
+        gaze: (B, 2, 3) unit directions of sight of the person's right and left eye in
+            camera-aligned axes, as a camera pointed straight at the face sees them; or None.
+        gaze_error: (B, 2) expected angle between those and the true ones, radians; or None.
+        iris: (B, 2, 2) centres of the irises in the crop, like `points`; or None.
+        eye_seen: (B, 2) logit of the centre of each iris being seen, or None.
         face: (B,) logit of the crop showing a whole face that can be recognised, or None.
     """
 
@@ -39,6 +48,11 @@ class FaceOutputs(NamedTuple):
     rotation_error: Tensor | None = None
     openness: Tensor | None = None
     face: Tensor | None = None
+    rotation_covariance: Tensor | None = None
+    gaze: Tensor | None = None
+    gaze_error: Tensor | None = None
+    iris: Tensor | None = None
+    eye_seen: Tensor | None = None
 
 
 def rotation_from_6d(raw: Tensor) -> Tensor:
@@ -141,7 +155,17 @@ def expected_points(log_maps: Tensor) -> Tensor:
     return torch.stack([x, y], dim=2)
 
 
-def mass_near(log_maps: Tensor, points: Tensor, radius: float = 1 / 16) -> Tensor:
+def chance_near(point_error: Tensor, radius: float = _NEAR) -> Tensor:
+    """Return (B, N): the probability that landmarks lie within `radius` of the truth, in [0, 1].
+
+    Args:
+        point_error: (B, N) expected distances, trained as means of exponential distributions.
+        radius: Over the crop's side, as in :func:`mass_near`.
+    """
+    return -torch.expm1(-radius / point_error)
+
+
+def mass_near(log_maps: Tensor, points: Tensor, radius: float = _NEAR) -> Tensor:
     """Return (B, N): the probability within `radius` of each point, along both axes.
 
     A sharp map puts nearly all its mass there, a torn or flat one little: the landmark's

@@ -102,6 +102,7 @@ MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
         ModelSpec('mnn_lite', 'mnn_lite:MnnLite', 128, 'ibug68', f'ours; heads of {_MNN}'),
+        ModelSpec('mnn_direct', 'mnn_direct:MnnDirect', 128, 'ibug68', f'ours; heads of {_MNN}'),
         ModelSpec('mnn', 'mnn:Mnn', 256, 'ibug68', _MNN),
         ModelSpec('mnn_encoder', 'mnn:Mnn', 256, 'none', _MNN, defaults={'landmarks': 0}),
         ModelSpec('ccr', 'ccr:Ccr', 256, 'ibug68', _CCR),

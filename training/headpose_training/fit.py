@@ -24,6 +24,7 @@ from headpose_training.systems.base import System
 from headpose_training.systems.ccr import CcrSystem  # noqa: F401
 from headpose_training.systems.hopenet import HopenetSystem  # noqa: F401
 from headpose_training.systems.mnn import MnnSystem  # noqa: F401
+from headpose_training.systems.mnn_direct import MnnDirectSystem  # noqa: F401
 from headpose_training.systems.mnn_lite import MnnLiteSystem  # noqa: F401
 from headpose_training.systems.parts3d import Parts3dSystem  # noqa: F401
 from headpose_training.systems.ranking import RankingSystem  # noqa: F401

@@ -138,7 +138,7 @@ def test_labels_that_a_dataset_lacks_stay_absent(real_faces):
     face = read_faces('real_faces', real_faces, TRAIN_SETS)[0]
     bare = replace(face, landmarks=None, annotated_box=face.box)
     batch = FaceCrops([bare], MODELS['mnn_lite'], augmentation=Augmentation())[0, 0]
-    assert set(batch) == {'image', 'rotation', 'openness', 'face'}
+    assert set(batch) == {'image', 'rotation', 'openness', 'gaze', 'iris', 'eye_seen', 'face'}
     assert batch['openness'].isnan().all()
     assert batch['face'] == 1
 
@@ -233,7 +233,8 @@ def test_datasets_are_mixed_with_the_labels_that_all_have(real_faces):
     hidden[40:] = False
     rendered = replace(known, depth=np.zeros(68), visible=hidden)
     crops = FaceCrops([known, rendered], MODELS['mnn_lite'])
-    labels = {'image', 'points', 'rotation', 'visible', 'openness', 'weight', 'face'}
+    eyes = {'openness', 'gaze', 'iris', 'eye_seen'}
+    labels = {'image', 'points', 'rotation', 'visible', 'weight', 'face'} | eyes
     assert set(crops[0, 0]) == set(crops[1, 1]) == labels
 
 

@@ -17,6 +17,7 @@ from headpose_training.systems.base import Optimization, System
 from headpose_training.systems.ccr import CcrSystem
 from headpose_training.systems.hopenet import HopenetSystem, frozen_modules
 from headpose_training.systems.mnn import MagnitudeBalance, MnnSystem
+from headpose_training.systems.mnn_direct import MnnDirectSystem
 from headpose_training.systems.parts3d import Parts3dSystem
 from headpose_training.systems.ranking import RANK_WIDTH, PairingLayer, RankingSystem
 
@@ -65,6 +66,14 @@ CASES = {
         },
         8.0,
         0.2,
+        batch=8,
+    ),
+    'mnn_direct': Case(
+        MnnDirectSystem,
+        {'steady_weight': 0.0},
+        {'all': (60, 4e-3)},
+        10.0,
+        0.12,
         batch=8,
     ),
     'ranking': Case(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from headpose_ros.models.outputs import FaceOutputs, mass_near
+from headpose_ros.models.outputs import FaceOutputs, chance_near, mass_near
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
 
@@ -62,14 +62,17 @@ def readings(outputs: FaceOutputs) -> dict[str, Tensor]:
     """Return what the pipeline reads of a network's outputs, by name, in float32.
 
     What a network does not give is left out, and what another one gives beyond is passed on as it
-    is, with these exceptions: `visibility` and `face` become probabilities, and `log_maps` are
-    replaced by `confidence` (B, N), see `outputs.mass_near`.
+    is, with these exceptions: `visibility`, `face` and `eye_seen` become probabilities, and
+    `log_maps` are replaced by `confidence` (B, N): the probability that a landmark lies near where
+    it is said to be, see `outputs.mass_near`. A network without maps has it of its expected errors.
     """
     given = {name: value for name, value in outputs._asdict().items() if value is not None}
     maps = given.pop('log_maps', None)
     if maps is not None:
         given['confidence'] = mass_near(maps, given['points'])
-    for logit in given.keys() & {'visibility', 'face'}:
+    elif 'point_error' in given:
+        given['confidence'] = chance_near(given['point_error'])
+    for logit in given.keys() & {'visibility', 'face', 'eye_seen'}:
         given[logit] = given[logit].float().sigmoid()
     return {name: value.float() for name, value in given.items()}
 

@@ -71,13 +71,15 @@ class Augmentation:
         if rng.random() < self.mirror:
             crop = mirror(crop)
         image, visible, openness = crop.image.copy(), crop.visible, crop.openness
+        eyes = crop.eyes
         if rng.random() < self.occlusion:
             image, covers = occlude(image, rng)
             if crop.points is not None and visible is not None:
                 visible = visible & ~covers(crop.points)
                 openness = np.where(can_judge_openness(visible), openness, np.nan)
+            eyes = eyes.hidden(covers(np.nan_to_num(eyes.iris, nan=-1.0)))
         image = self._degraded(image, rng)
-        return replace(crop, image=image, visible=visible, openness=openness)
+        return replace(crop, image=image, visible=visible, openness=openness, eyes=eyes)
 
     def _jittered(self, window: CropWindow, rng: Generator) -> CropWindow:
         dx, dy = rng.uniform(-self.shift, self.shift, 2) * window.side
@@ -114,6 +116,7 @@ def mirror(crop: Crop) -> Crop:
         visible=None if crop.visible is None else crop.visible[MIRROR],
         depth=None if crop.depth is None else crop.depth[MIRROR],
         openness=crop.openness[[1, 0, 2]],
+        eyes=crop.eyes.mirrored(),
         weight=crop.weight[MIRROR],
         face=crop.face,
     )

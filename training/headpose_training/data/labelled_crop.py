@@ -17,6 +17,34 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class Eyes:
+    """Labels of both eyes in a crop, the person's right one first; NaN where unknown.
+
+    Attributes:
+        gaze: (2, 3) unit directions of sight in camera-aligned axes of the crop.
+        iris: (2, 2) centres of the irises in the crop, x and y in [0, 1].
+        seen: (2,) 1 where the centre of the iris is seen, 0 where not.
+    """
+
+    gaze: NDArray[np.float64] = field(default_factory=lambda: np.full((2, 3), np.nan))
+    iris: NDArray[np.float64] = field(default_factory=lambda: np.full((2, 2), np.nan))
+    seen: NDArray[np.float64] = field(default_factory=lambda: np.full(2, np.nan))
+
+    def mirrored(self) -> Eyes:
+        """Return the labels of the left-right mirrored crop."""
+        return Eyes(
+            self.gaze[::-1] * [-1.0, 1.0, 1.0],
+            self.iris[::-1] * [-1.0, 1.0] + [1.0, 0.0],
+            self.seen[::-1].copy(),
+        )
+
+    def hidden(self, which: NDArray[np.bool_]) -> Eyes:
+        """Return the labels where (2,) some eyes are covered."""
+        gaze, iris = (np.where(which[:, None], np.nan, part) for part in (self.gaze, self.iris))
+        return Eyes(gaze, iris, np.where(which & ~np.isnan(self.seen), 0.0, self.seen))
+
+
+@dataclass(frozen=True)
 class Crop:
     """One network input with its labels.
 
@@ -28,6 +56,7 @@ class Crop:
             None without landmarks. Self-occlusion is added by the dataset, which knows the head.
         depth: (68,) depth over the crop's side, larger is farther; or None.
         openness: (3,) right eye, left eye, mouth; NaN where unknown or hidden.
+        eyes: What is known of both eyes.
         weight: (68,) in 0..1: how far each landmark's label is to be relied on.
         face: Whether a whole face can be recognised; the other labels are void where not.
     """
@@ -38,6 +67,7 @@ class Crop:
     visible: NDArray[np.bool_] | None
     depth: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.nan))
+    eyes: Eyes = field(default_factory=lambda: Eyes())
     weight: NDArray[np.float64] = field(default_factory=lambda: np.ones(COUNT))
     face: bool = True
 
@@ -52,11 +82,24 @@ def cut(face: LabelledFace, window: CropWindow, size: int) -> Crop:
     rotation = None if face.rotation is None else in_plane(-window.angle) @ face.rotation
     depth = None if face.depth is None else face.depth / window.side
     openness = np.full(3, np.nan) if face.openness is None else face.openness
+    eyes = _eyes(face, window, size)
     weight = np.ones(COUNT) if face.reliability is None else face.reliability
     if face.landmarks is None:
-        return Crop(pixels, None, rotation, None, depth, openness)
+        return Crop(pixels, None, rotation, None, depth, openness, eyes)
     points = (apply_affine(window.to_crop(size), face.landmarks) + 0.5) / size
     visible = np.all((points > 0) & (points < 1), axis=1)
     if face.visible is not None:
         visible &= face.visible
-    return Crop(pixels, points, rotation, visible, depth, openness, weight)
+    return Crop(pixels, points, rotation, visible, depth, openness, eyes, weight)
+
+
+def _eyes(face: LabelledFace, window: CropWindow, size: int) -> Eyes:
+    none = Eyes()
+    gaze, iris, seen = none.gaze, none.iris, none.seen
+    if face.gaze is not None:
+        gaze = face.gaze @ in_plane(-window.angle).T
+    if face.iris is not None:
+        iris = (apply_affine(window.to_crop(size), face.iris) + 0.5) / size
+    if face.iris_visible is not None:
+        seen = face.iris_visible.astype(np.float64)
+    return Eyes(gaze, iris, seen).hidden(np.any((iris < 0) | (iris > 1), axis=1))

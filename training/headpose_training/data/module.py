@@ -32,7 +32,8 @@ from headpose_training.synthesis.dataset import RENDERED
 #: absent, but for `openness` (B, 3), NaN where unknown, and `face` (B,), 1 where there is one.
 #: `image` float32 (B, 3, S, S), `points` (B, 68, 2) in [0, 1], `rotation` (B, 3, 3), `visible`
 #: (B, 68) with 1 for seen, `depth` (B, 68) over the crop's side; `weight` (B, 68) in 0..1 says how
-#: far each landmark's label is to be relied on.
+#: far each landmark's label is to be relied on. `gaze` (B, 2, 3), `iris` (B, 2, 2) and `eye_seen`
+#: (B, 2) are NaN where unknown.
 Batch = dict[str, Tensor]
 #: Labels of a batch, and the label of a face that each comes from.
 _LABELS = {
@@ -112,6 +113,11 @@ class FaceCrops(Dataset[Batch]):
             name: torch.from_numpy(label.astype(np.float32))
             for name, label in labels.items()
             if label is not None and name in self._labels
+        }
+        tensors |= {
+            'gaze': torch.from_numpy(crop.eyes.gaze.astype(np.float32)),
+            'iris': torch.from_numpy(crop.eyes.iris.astype(np.float32)),
+            'eye_seen': torch.from_numpy(crop.eyes.seen.astype(np.float32)),
         }
         tensors['openness'] = torch.from_numpy(crop.openness.astype(np.float32))
         if 'points' in tensors:

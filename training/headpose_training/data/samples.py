@@ -29,6 +29,10 @@ class LabelledFace:
             `headpose_ros.perception.faces.Face`; NaN where unknown.
         reliability: (68,) float64 in 0..1: how far each landmark's label is to be relied on, where
             teachers made the labels.
+        gaze: (2, 3) float64 unit directions of sight in camera-aligned axes (x right, y down, z
+            away from the camera), the person's right eye first; NaN where unknown.
+        iris: (2, 2) float64 px of the iris centres, the same order; NaN where unknown.
+        iris_visible: (2,) whether each centre is seen.
         annotated_box: (4,) x, y, w, h px of the face box that the dataset comes with.
     """
 
@@ -39,6 +43,9 @@ class LabelledFace:
     visible: NDArray[np.bool_] | None = None
     depth: NDArray[np.float64] | None = None
     openness: NDArray[np.float64] | None = None
+    gaze: NDArray[np.float64] | None = None
+    iris: NDArray[np.float64] | None = None
+    iris_visible: NDArray[np.bool_] | None = None
     annotated_box: NDArray[np.float64] | None = None
     reliability: NDArray[np.float64] | None = None
 

@@ -83,6 +83,7 @@ def _read(file: Path, rows: dict[str, NDArray[Any]], row: int) -> LabelledFace:
         rotation=rows['rotation'][row].astype(np.float64),
         visible=rows['visible'][row],
         reliability=rows['reliability'][row].astype(np.float64),
+        iris=rows['iris'][row].astype(np.float64),
     )
 
 

@@ -354,8 +354,20 @@ def _read(shard: Path, rows: dict[str, NDArray], row: int) -> LabelledFace:
         visible=rows['visible'][row],
         depth=(optical[:, 2] - middle) * focal / middle,
         openness=_openness(rows, row),
+        **_eyes(rows, row),
         annotated_box=rows['box'][row],
     )
+
+
+def _eyes(rows: dict[str, NDArray], row: int) -> dict[str, NDArray]:
+    """Return what is known of the eyes; nobody can tell where hidden ones look."""
+    seen = rows['iris_visible'][row]
+    gaze = rows['gaze'][row] @ rows['facing'][row].T
+    return {
+        'gaze': np.where(seen[:, None], gaze, np.nan),
+        'iris': np.where(seen[:, None], rows['iris'][row], np.nan),
+        'iris_visible': seen,
+    }
 
 
 def _openness(rows: dict[str, NDArray], row: int) -> NDArray:

@@ -68,6 +68,38 @@ def expected_error(expected: Tensor, error: Tensor, weight: Tensor | None = None
     return loss.mean() if weight is None else weighted_mean(loss, weight)
 
 
+def covariance(expected: Tensor, predicted: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of rotations under normal distributions about the predicted ones.
+
+    Least where the covariance is that of the errors: then the mean of the squared error, normalised
+    by it, is 3. Nothing flows into the rotations, as in :func:`expected_error`.
+
+    Args:
+        expected: (B, 3, 3) covariance of the rotation vector from `predicted` to `target`, radians
+            squared.
+        predicted: (B, 3, 3) rotations.
+        target: (B, 3, 3) rotations.
+    """
+    error = rotation_vector(target @ predicted.detach().transpose(1, 2))
+    squared = (error * torch.linalg.solve(expected, error)).sum(dim=1)
+    return (squared + torch.logdet(expected)).mean() / 2
+
+
+def rotation_vector(rotation: Tensor) -> Tensor:
+    """Return (B, 3) axes times angles, radians, of (B, 3, 3) rotations by less than a half turn."""
+    skew = rotation - rotation.transpose(1, 2)
+    axis = torch.stack([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], dim=1) / 2
+    sine = axis.norm(dim=1).clamp(min=1e-6)
+    cosine = (rotation.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
+    return axis * (torch.atan2(sine, cosine) / sine)[:, None]
+
+
+def directions(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return (...) angles in radians between unit vectors (..., 3); bounded gradient at 0."""
+    chord = (predicted - target).square().sum(dim=-1).clamp(min=1e-8).sqrt()
+    return 2 * torch.asin((chord / 2).clamp(max=1 - 1e-6))
+
+
 def where_known(predicted: Tensor, target: Tensor) -> Tensor:
     """Return the mean absolute error over the entries whose label is not NaN; 0 without any."""
     known = ~target.isnan()

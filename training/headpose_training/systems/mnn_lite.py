@@ -116,15 +116,22 @@ class MnnLiteSystem(System):
         distances = (out.points - points).norm(dim=2)
         angles = losses.angles(out.rotation, batch['rotation'])
         errors = losses.expected_error(out.point_error, distances, weight)
-        errors = errors + losses.expected_error(out.rotation_error, angles)
-        return {
+        parts = {
             'wing': losses.wing(out.points * size, points * size, 5.0, 1.0, weight),
             'pose': angles.mean() * self.pose_weight,
-            'maps': losses.map_cross_entropy(out.log_maps, points, inside) * self.map_weight,
             'visibility': visible * self.visibility_weight,
             'openness': losses.where_known(out.openness, batch['openness']) * self.openness_weight,
             'errors': errors * self.error_weight,
         }
+        if out.log_maps is not None:
+            maps = losses.map_cross_entropy(out.log_maps, points, inside)
+            parts['maps'] = maps * self.map_weight
+        return parts | self._losses_of_trust(out, batch, angles)
+
+    def _losses_of_trust(self, out: Any, batch: Batch, angles: Tensor) -> dict[str, Tensor]:
+        """Return the weighted loss of how far the rotation is to be relied on."""
+        error = losses.expected_error(out.rotation_error, angles)
+        return {'rotation_error': error * self.error_weight}
 
 
 def turned_points(points: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
