@@ -55,8 +55,9 @@ def test_mnn_has_the_published_size(landmarks, trainable, with_statistics, macs)
     assert gmac(network, 256) == pytest.approx(macs, abs=5e-4)
 
 
-def test_mnn_lite_is_small_enough_for_a_robot():
-    assert gmac(unallocated(MODELS['mnn_lite'].build), 128) <= 0.15
+@pytest.mark.parametrize(('name', 'bound'), [('mnn_lite', 0.15), ('mnn_direct', 0.08)])
+def test_our_networks_are_small_enough_for_a_robot(name, bound):
+    assert gmac(unallocated(MODELS[name].build), 128) <= bound
 
 
 def test_depth_network_is_a_resnet_200():
@@ -84,7 +85,9 @@ def test_every_model_gives_what_its_line_says(name):
         return
     assert out.points.shape == (2, spec.landmarks, 2)
     assert out.visibility.shape == (2, spec.landmarks)
-    assert torch.allclose(out.log_maps.exp().sum((2, 3)), torch.ones(2, spec.landmarks), atol=1e-4)
+    if out.log_maps is not None:
+        sums = out.log_maps.exp().sum((2, 3))
+        assert torch.allclose(sums, torch.ones(2, spec.landmarks), atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def chance_near(point_error: Tensor, radius: float = _NEAR) -> Tensor:
         point_error: (B, N) expected distances, trained as means of exponential distributions.
         radius: Over the crop's side, as in :func:`mass_near`.
     """
-    return -torch.expm1(-radius / point_error)
+    return 1.0 - torch.exp(-radius / point_error)  # ONNX has no expm1
 
 
 def mass_near(log_maps: Tensor, points: Tensor, radius: float = _NEAR) -> Tensor:
