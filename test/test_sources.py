@@ -19,7 +19,6 @@ from headpose_ros.perception.sources import (
     FolderSource,
     ImageSource,
     SourceError,
-    VideoSource,
     fit,
     open_source,
 )
@@ -46,15 +45,26 @@ def levels_of(source: Any) -> list[int]:
 
 
 def test_video_is_read_to_its_end_and_rewound(tmp_path: Path) -> None:
+    pytest.importorskip('av', reason='PyAV reads films: pip install "av>=14.2,<19"')
     levels = [20, 90, 160, 230]
     with open_source(write_video(tmp_path / 'clip.avi', levels)) as source:
-        assert isinstance(source, VideoSource)
         assert (source.fps, source.is_live, source.is_still) == (12.5, False, False)
+        assert source.is_film and source.total == 4
         first = levels_of(source)
         assert len(first) == 4 and np.abs(np.subtract(first, levels)).max() <= 3
         assert source.read() is None
         source.rewind()
         assert levels_of(source) == first
+        source.rewind()
+        np.testing.assert_allclose([time for time, _ in source.timed()], np.arange(4) / 12.5)
+
+
+def test_a_film_without_pyav_says_what_to_install(tmp_path: Path, monkeypatch: Any) -> None:
+    path = write_video(tmp_path / 'clip.avi', [1, 2])
+    monkeypatch.setitem(sys.modules, 'av', None)
+    monkeypatch.delitem(sys.modules, 'headpose_ros.perception.video', raising=False)
+    with pytest.raises(SourceError, match=r'films need the package av \(pip install "av'):
+        open_source(path)
 
 
 def test_frames_are_bgr_uint8(tmp_path: Path) -> None:
@@ -92,7 +102,8 @@ def test_folder_is_in_natural_order(tmp_path: Path) -> None:
     assert isinstance(source, FolderSource)
     assert levels_of(source) == [10, 20, 30]
     source.rewind()
-    assert levels_of(source) == [10, 20, 30]
+    assert [time for time, _ in source.timed()] == [0.0, 1 / DEFAULT_FPS, 2 / DEFAULT_FPS]
+    assert source.total == 3
 
 
 def test_broken_image_in_a_folder_is_skipped_with_a_warning(tmp_path: Path, caplog: Any) -> None:
@@ -130,8 +141,9 @@ def test_astronaut_without_scikit_image_says_what_to_install(monkeypatch: Any) -
     ('name', 'content', 'words'),
     [
         ('none.mp4', None, 'no such file or folder'),
-        ('text.mp4', b'hello, I am no video', 'not a video'),
-        ('empty.avi', b'', 'not a video'),
+        ('text.mp4', b'hello, I am no video', 'cannot read .*Invalid data'),
+        ('empty.avi', b'', 'cannot read .*Invalid data'),
+        ('playlist.mp4', b'#EXTM3U\n#EXTINF:9,\nfile:///dev/zero\n', 'cannot read'),
         ('text.png', b'hello, I am no picture', 'broken or no image'),
         ('empty.jpg', b'', 'broken or no image'),
     ],

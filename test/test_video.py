@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,9 +32,9 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_from_aflw
 from headpose_ros.perception.draw import AXIS_COLORS, AXIS_STYLES, draw_faces, drawn_axes
 from headpose_ros.perception.faces import Face
-from headpose_ros.perception.sources import SourceError
+from headpose_ros.perception.sources import DEFAULT_FPS, SourceError
 from headpose_ros.perception.table import FaceTable, TableError, read_table
-from headpose_ros.perception.video import VideoReader, VideoWriter, upright
+from headpose_ros.perception.video import VideoSource, VideoWriter, displayed
 from headpose_ros.perception.virtual_camera import open_stream
 from headpose_ros.tools.video import VideoOptions, annotate
 
@@ -87,11 +91,8 @@ def face(**changes: Any) -> Face:
 
 
 def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
-    reader = VideoReader(path)
-    try:
-        return list(reader)
-    finally:
-        reader.close()
+    with VideoSource(path) as source:
+        return list(source.timed())
 
 
 def test_video_and_table_hold_every_frame(out: Path) -> None:
@@ -156,10 +157,10 @@ def test_damaged_frames_are_skipped_and_counted(clip: Path, tmp_path: Path) -> N
     broken[middle : middle + 600] = os.urandom(600)
     path = tmp_path / 'broken.mp4'
     path.write_bytes(broken)
-    reader = VideoReader(path)
-    stamps = [stamp for stamp, _ in reader]
-    assert 0 < reader.skipped < FRAMES
-    assert len(stamps) + reader.skipped >= FRAMES - 5
+    with VideoSource(path) as source:
+        stamps = [stamp for stamp, _ in source.timed()]
+    assert 0 < source.skipped < FRAMES
+    assert len(stamps) + source.skipped >= FRAMES - 5
     assert np.all(np.diff(stamps) > 0)
 
 
@@ -215,16 +216,156 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with pytest.raises(SourceError, match='expected a video, there is none in it'):
-        VideoReader(path)
+        VideoSource(path)
 
 
-def test_a_quarter_turn_in_the_metadata_is_undone() -> None:
-    image = np.zeros((2, 3, 3), np.uint8)
-    image[0, 2] = 255  # upper right
-    turned = upright(image, 90)  # counterclockwise: upper right becomes upper left
-    assert turned.shape == (3, 2, 3)
-    assert turned[0, 0].all()
-    assert np.array_equal(upright(image, 0), image)
+#: As phones in poor light record: steps of 33 ms, then of 200 ms, ms.
+UNEVEN = [0, 33, 66, 99, 299, 499, 699, 732]
+
+
+def film(path: Path, times: Sequence[int] = UNEVEN, codec: str = 'libx264', **stream: Any) -> Path:
+    """Write a film whose picture i has the grey 20 + 25 i, red upper left, at times in ms."""
+    with av.open(str(path), 'w') as container:
+        track = container.add_stream(codec, rate=1000)
+        track.pix_fmt, track.width, track.height = 'yuv420p', 96, 64
+        track.codec_context.time_base = Fraction(1, 1000)
+        for name, value in stream.items():
+            setattr(track.codec_context, name, value)
+        for index, time_ms in enumerate(times):
+            picture = np.full((64, 96, 3), 20 + 25 * (index % 8), np.uint8)
+            picture[:24, :24] = (0, 0, 255)
+            frame = av.VideoFrame.from_ndarray(picture, format='bgr24')
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    return path
+
+
+def without_default_duration(path: Path) -> Path:
+    """Void the element that tells the rate of a WebM, which browsers' recorders do not write."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b'\x23\xe3\x83')
+    length = 4 + (data[start + 3] & 0x7F)
+    data[start : start + length] = bytes([0xEC, 0x80 | (length - 2)]) + bytes(length - 2)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('name', 'codec'), [('a.mp4', 'libx264'), ('a.mkv', 'libx264'), ('a.webm', 'libvpx')]
+)
+def test_frames_are_shown_at_their_presentation_times(
+    name: str, codec: str, tmp_path: Path
+) -> None:
+    frames = frames_of(film(tmp_path / name, [4000 + time for time in UNEVEN], codec))
+    np.testing.assert_allclose([stamp for stamp, _ in frames], np.divide(UNEVEN, 1e3), atol=1e-9)
+    levels = [image[40:, 40:].mean() for _, image in frames]
+    np.testing.assert_allclose(levels, 20 + 25 * np.arange(8), atol=8)
+
+
+def test_a_film_without_a_frame_rate_has_times_and_no_rate(tmp_path: Path) -> None:
+    path = without_default_duration(film(tmp_path / 'a.webm', codec='libvpx'))
+    with VideoSource(path) as source:
+        stamps = [stamp for stamp, _ in source.timed()]
+    np.testing.assert_allclose(stamps, np.divide(UNEVEN, 1e3), atol=1e-9)
+    assert (source.fps, source.total) == (DEFAULT_FPS, 0)
+
+
+@pytest.mark.parametrize('step', [-5_000, 3_600_000])
+def test_a_break_in_the_clock_of_a_film_is_no_pause(step: int, tmp_path: Path) -> None:
+    times = [10_000, 10_040, 10_080, 10_080 + step, 10_120 + step]
+    stamps = [0.0, 0.04, 0.08, 0.08 + 1 / DEFAULT_FPS, 0.12 + 1 / DEFAULT_FPS]
+    clock = iter(times)
+
+    def decoded(source: VideoSource) -> Iterator[Any]:
+        for frame in _plain_frames(source):
+            yield SimpleNamespace(time=next(clock) / 1e3, **_parts(frame))
+
+    _plain_frames = VideoSource._decoded
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VideoSource, '_decoded', decoded)
+        path = without_default_duration(film(tmp_path / 'a.webm', UNEVEN[:5], 'libvpx'))
+        found = [stamp for stamp, _ in frames_of(path)]
+    np.testing.assert_allclose(found, stamps, atol=1e-9)
+
+
+def _parts(frame: Any) -> dict[str, Any]:
+    names = ('is_corrupt', 'width', 'height', 'side_data', 'to_ndarray')
+    return {name: getattr(frame, name) for name in names}
+
+
+_HALF, _LEFT, _RIGHT, _MIRROR = (-1, 0, 0, -1), (0, -1, 1, 0), (0, 1, -1, 0), (-1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ('matrix', 'shape', 'corner'),
+    [
+        ((1, 0, 0, 1), (64, 96), (8, 8)),
+        (_RIGHT, (96, 64), (8, 56)),
+        (_HALF, (64, 96), (56, 88)),
+        (_LEFT, (96, 64), (88, 8)),
+        (_MIRROR, (64, 96), (8, 88)),
+    ],
+)
+def test_a_film_is_turned_as_its_display_matrix_asks(
+    matrix: tuple[int, ...], shape: tuple[int, int], corner: tuple[int, int], tmp_path: Path
+) -> None:
+    path = film(tmp_path / 'a.mp4', UNEVEN[:3])
+    data = bytearray(path.read_bytes())
+    place = data.index(b'tkhd') + 44  # of version 0: behind times, track, duration, layer, volume
+    one = struct.pack('>9i', 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    assert data[place : place + 36] == one
+    a, b, c, d = (0x10000 * value for value in matrix)
+    data[place : place + 36] = struct.pack('>9i', a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    path.write_bytes(data)
+    image = frames_of(path)[1][1]
+    assert image.shape[:2] == shape
+    blue, _, red = image[corner]
+    assert red > 200 and blue < 60
+
+
+@given(st.sampled_from([(1, 0, 0, 1), _RIGHT, _HALF, _LEFT, _MIRROR, (0, 1, 1, 0)]))
+def test_pixels_go_where_the_display_matrix_puts_them(matrix: tuple[int, ...]) -> None:
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    pixels = np.array([[x, y] for y in range(2) for x in range(3)])
+    places = pixels @ np.reshape(matrix, (2, 2))
+    places -= places.min(axis=0)
+    shown = displayed(image, np.reshape(matrix, (2, 2)) * 65536)
+    for (x, y), (column, row) in zip(pixels, places, strict=True):
+        assert np.array_equal(shown[row, column], image[y, x])
+
+
+def test_a_cover_picture_is_not_the_film(tmp_path: Path) -> None:
+    path, covered = film(tmp_path / 'plain.mp4'), tmp_path / 'covered.mkv'
+    cover = cv2.imencode('.jpg', np.full((300, 300, 3), 255, np.uint8))[1].tobytes()
+    with av.open(str(path)) as source, av.open(str(covered), 'w') as out:
+        picture = out.add_stream('mjpeg', rate=1)
+        picture.width = picture.height = 300
+        picture.pix_fmt = 'yuvj420p'
+        track = out.add_stream_from_template(source.streams.video[0])
+        packet = av.Packet(cover)
+        packet.stream, packet.pts, packet.dts = picture, 0, 0
+        out.mux(packet)
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = track
+                out.mux(packet)
+    frames = frames_of(covered)
+    assert len(frames) == len(UNEVEN) and frames[0][1].shape == (64, 96, 3)
+
+
+def test_pixels_that_are_not_square_are_made_so(tmp_path: Path) -> None:
+    path = film(tmp_path / 'a.mp4', sample_aspect_ratio=Fraction(4, 3))
+    assert frames_of(path)[0][1].shape == (64, 128, 3)
+
+
+@pytest.mark.parametrize('name', ['12:30 [a] $b 100%41.mp4', 'ärger 顔.mp4', '-x%03d.mp4'])
+def test_a_film_may_have_any_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with VideoWriter(path) as writer:
+        for index in range(5):
+            writer.write(np.full((64, 96, 3), 40, np.uint8), index / 30)
+    assert len(frames_of(path)) == 5
 
 
 @given(

@@ -141,11 +141,10 @@ def _run_nodes(options: DemoOptions) -> dict[str, Any]:
         camera = CameraNode()
         cleanup.callback(camera.destroy_node)
         # A thread each: the recorder's compression must not delay the camera's timer.
-        for node in (pose, recorder):
+        for node in (pose, recorder, camera):
             cleanup.callback(spin_in_thread(node))
-        stop_camera = spin_in_thread(camera)
         _watch(options, signals, observer, pose, camera)
-        stop_camera()
+        camera.stop()
         time.sleep(SETTLING)
         return _report(options, observer, pose)
 

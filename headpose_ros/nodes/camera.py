@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -9,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
@@ -44,7 +44,7 @@ class CameraConfig:
     )
     rate: float = parameter(
         0.0,
-        "Frames per second; 0 for the source's own.",
+        "Frames per second; 0 for the source's own, a film's at the times of its frames.",
         minimum=0.0,
         maximum=1000.0,
         unit='Hz',
@@ -102,15 +102,15 @@ class CameraConfig:
 class CameraNode(Node):
     """Publishes `camera/image_raw` (bgr8) and `camera/camera_info` with equal stamps.
 
-    Stamps are the node clock's time of capture. Files are paced by a timer; a live device is read
-    in a thread of its own, so that what is published is always its newest frame.
+    Stamps are the node clock's time of capture. The source is read in a thread of its own: what is
+    published of a live device is always its newest frame, and a film plays at its own times.
     """
 
     def __init__(self, *, on_finished: Callable[[], None] | None = None, **options: Any) -> None:
         """Open the source and start publishing.
 
         Args:
-            on_finished: called once when the source has ended, for a device from its thread.
+            on_finished: called once when the source has ended, from the thread that reads it.
             options: passed to rclpy's Node.
 
         Raises:
@@ -144,12 +144,13 @@ class CameraNode(Node):
 
     def destroy_node(self) -> None:
         """Stop reading and free the source, then destroy the node."""
-        if self._started:
-            self._stop()
+        self.stop()
         super().destroy_node()
 
-    def _stop(self) -> None:
-        """Stop reading and free the source."""
+    def stop(self) -> None:
+        """Stop reading and free the source; nothing more is published."""
+        if not self._started:
+            return
         self._closing.set()
         if self._thread is not None:
             self._thread.join(timeout=2.0)
@@ -158,17 +159,18 @@ class CameraNode(Node):
             self._source.close()
 
     def _start(self) -> None:
-        """Start the timer or the thread that publishes."""
+        """Start the thread that publishes."""
         self._started = True
-        rate = self._config.rate or self._source.fps
-        self.get_logger().info(f'publishing {self._source.name} at {rate:g} Hz')
-        if self._source.is_live:
-            self._thread = threading.Thread(target=self._follow_device, daemon=True)
-            self._thread.start()
-            return
-        # Steady: playback neither stands still without /clock nor jumps with the system time.
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(1.0 / rate, self._play_next, clock=clock)
+        self.get_logger().info(f'publishing {self._source.name} at {self._announced_rate()}')
+        work = self._follow_device if self._source.is_live else self._play
+        self._thread = threading.Thread(target=work, daemon=True)
+        self._thread.start()
+
+    def _announced_rate(self) -> str:
+        """Return the rate in words."""
+        if self._source.is_film and not self._config.rate:
+            return 'the times of its frames'
+        return f'{self._config.rate or self._source.fps:g} Hz'
 
     def _apply(self, config: CameraConfig) -> None:
         """Take over parameters that were changed."""
@@ -188,17 +190,27 @@ class CameraNode(Node):
         self._camera_info(image.shape[1], image.shape[0])
         return frame
 
-    def _play_next(self) -> None:
-        """Publish the next frame of a file or folder."""
-        frame = self._next_frame()
-        if frame is not None:
-            self._publish(frame, self.get_clock().now())
-            return
-        self._timer.cancel()
+    def _play(self) -> None:
+        """Publish the frames of a film, a folder or an image, each at its time, until closed."""
+        timetable = _Timetable(self._config.rate, self._source.fps)
+        try:
+            while (frame := self._next_frame()) is not None:
+                # Steady: playback neither stands still without /clock nor jumps with the system
+                # time.
+                pause = timetable.pause(self._source.time, time.monotonic())
+                if self._closing.wait(pause):
+                    return
+                self._publish_if_open(frame, self.get_clock().now())
+        except SourceError as error:
+            self.get_logger().error(str(error))
         self._finish('end of')
 
     def _next_frame(self) -> Bgr | None:
-        """Return the next frame, from the start again if the source loops."""
+        """Return the next frame, from the start again if the source loops.
+
+        Raises:
+            SourceError: the source is gone.
+        """
         first, self._first = self._first, None
         if first is not None:
             return first
@@ -264,6 +276,34 @@ class CameraNode(Node):
         self.get_logger().info(f'{why} {self._source.name}: nothing more is published')
         if self._on_finished is not None:
             self._on_finished()
+
+
+class _Timetable:
+    """When each frame of a film is due."""
+
+    def __init__(self, rate: float, fps: float) -> None:
+        """Set the wanted rate in Hz, 0 for the film's own times, and its average rate in Hz."""
+        self._period = 1.0 / rate if rate else 0.0
+        self._usual = 1.0 / fps
+        self._shown = math.inf
+        self._due = -math.inf
+
+    def pause(self, shown: float, now: float) -> float:
+        """Return how long to wait for a frame, in seconds.
+
+        Args:
+            shown: its presentation time in seconds; one that is not later than the last one begins
+                another round.
+            now: steady time in seconds.
+        """
+        own = shown - self._shown if shown > self._shown else self._usual
+        step = self._period or own
+        self._shown = shown
+        self._due += step
+        # A picture that came late stands for its full time: no burst follows.
+        if now - self._due > step:
+            self._due = now
+        return max(self._due - now, 0.0)
 
 
 class _Pace:

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from headpose_ros.errors import HeadposeError
-
-# OpenCV reads this once, at the first video that the process reads or writes, so it is set here.
-# -8 is FFmpeg's "quiet": what is wrong with a file is said by SourceError. A user's setting wins.
-os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -54,15 +51,24 @@ class Source(ABC):
     Attributes:
         name: what the user asked for, for messages.
         fps: frames per second that the frames are meant to be shown with; for a device what it
-            promises.
+            promises, for a film its average or a guess.
         is_live: whether frames are lost when nobody reads them (a device).
         is_still: whether the source is one single image.
+        is_film: whether each frame has a presentation time of its own.
+        time: when the frame that was read last is shown: seconds from the first one, for a device
+            from an arbitrary start.
+        total: how many frames there are, 0 for unknown.
+        skipped: how many damaged ones were left out so far.
     """
 
     name: str = ''
     fps: float = DEFAULT_FPS
     is_live: bool = False
     is_still: bool = False
+    is_film: bool = False
+    time: float = 0.0
+    total: int = 0
+    skipped: int = 0
 
     @abstractmethod
     def read(self) -> Bgr | None:
@@ -82,6 +88,11 @@ class Source(ABC):
         """Yield the frames from here to the end."""
         while (frame := self.read()) is not None:
             yield frame
+
+    def timed(self) -> Iterator[tuple[float, Bgr]]:
+        """Yield `time` and frame, from here to the end."""
+        for frame in self:
+            yield self.time, frame
 
     def __enter__(self) -> Source:
         """Return the source itself."""
@@ -123,7 +134,6 @@ class FolderSource(Source):
 
     Attributes:
         files: the images.
-        skipped: how many could not be read so far.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -141,7 +151,7 @@ class FolderSource(Source):
             endings = ', '.join(IMAGE_EXTENSIONS)
             raise SourceError(f'no images in folder {folder}: expected files ending in {endings}')
         self.files = sorted(found, key=_natural_key)
-        self.skipped = 0
+        self.total = len(self.files)
         self._next = 0
         self._readable = 0
 
@@ -161,6 +171,7 @@ class FolderSource(Source):
                 self.skipped += 1
                 continue
             self._readable += 1
+            self.time = (self._next - 1) / self.fps
             return image
         if not self._readable:
             raise SourceError(f'none of the {len(self.files)} images in {self.name} can be read')
@@ -169,40 +180,6 @@ class FolderSource(Source):
     def rewind(self) -> None:
         """Start again with the first image."""
         self._next = 0
-
-
-class VideoSource(Source):
-    """A video file."""
-
-    def __init__(self, file: Path) -> None:
-        """Open the file.
-
-        Raises:
-            SourceError: it is no video that OpenCV can read.
-        """
-        self.name = str(file)
-        self._capture = self._open()
-        self.fps = _plausible_fps(self._capture.get(cv2.CAP_PROP_FPS))
-
-    def read(self) -> Bgr | None:
-        """Return the next frame, or None at the end."""
-        return _grab(self._capture)
-
-    def rewind(self) -> None:
-        """Open the file again: seeking is inexact in many containers."""
-        self._capture.release()
-        self._capture = self._open()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._capture.release()
-
-    def _open(self) -> cv2.VideoCapture:
-        """Return an open capture."""
-        capture = _quiet_capture(self.name, cv2.CAP_ANY)
-        if not capture.isOpened():
-            raise SourceError(f'cannot read {self.name}: not a video or image that OpenCV knows')
-        return capture
 
 
 class DeviceSource(Source):
@@ -237,7 +214,9 @@ class DeviceSource(Source):
     def read(self) -> Bgr | None:
         """Wait for the next frame and return it; None when the camera is gone."""
         first, self._first = self._first, None
-        return _grab(self._capture) if first is None else first
+        frame = _grab(self._capture) if first is None else first
+        self.time = time.monotonic()
+        return frame
 
     def rewind(self) -> None:
         """Go on: a camera has no beginning."""
@@ -291,6 +270,13 @@ def _open_path(path: Path) -> Source:
     _check_file(path)
     if path.suffix.lower() in IMAGE_EXTENSIONS:
         return ImageSource(read_image(path), str(path))
+    try:
+        # Here alone: PyAV is not loaded for the sake of a camera.
+        from headpose_ros.perception.video import VideoSource
+    except ModuleNotFoundError as error:
+        raise SourceError(
+            f'cannot read {path}: films need the package {error.name} (pip install "av>=14.2,<19")'
+        ) from error
     return VideoSource(path)
 
 

@@ -1,4 +1,4 @@
-"""Video files: frames with their own times in, H.264 in MP4 out."""
+"""Films: frames at their presentation times in, H.264 in MP4 out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ import av
 import cv2
 import numpy as np
 from av.error import FFmpegError
+from av.stream import Disposition
 from numpy.typing import NDArray
 
-from headpose_ros.perception.sources import DEFAULT_FPS, SourceError
+from headpose_ros.perception.sources import DEFAULT_FPS, Source, SourceError
 
 Bgr = NDArray[np.uint8]
 
+#: Hz; a file that claims more has times in milliseconds and no rate, as browsers record.
+_HIGHEST_RATE = 480.0
+#: Of a pixel: the widest in use are those of anamorphic lenses, 2.
+_HIGHEST_ASPECT = 4.0
+#: Steps of the presentation time beyond these, s, are breaks in its clock.
+_LONGEST_STEP, _LONGEST_STEP_BACK = 60.0, 1.0
 _TIME_BASE = Fraction(1, 1000)
 _NOMINAL_RATE = 30
 #: A fragment is complete in itself and starts at a key frame: what was written before a process is
@@ -34,58 +41,88 @@ _ENCODER = {'preset': 'veryfast', 'g': str(_NOMINAL_RATE), 'rc-lookahead': '15',
 av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is said by SourceError
 
 
-class VideoReader:
-    """The frames of a video file; those that cannot be decoded are skipped and counted.
+class VideoSource(Source):
+    """A film: frames at their presentation times, as they are meant to be seen.
 
-    Attributes:
-        name: The file, for messages.
-        total: How many frames the file promises, 0 for unknown.
-        skipped: How many frames were damaged so far.
+    Frames that cannot be decoded are skipped and counted. A display matrix is applied, pixels that
+    are not square are made so, and cover pictures and thumbnails are no film.
     """
+
+    is_film = True
 
     def __init__(self, file: Path) -> None:
         """Open the file.
 
         Raises:
-            SourceError: It is no video that FFmpeg can read.
+            SourceError: It is no film that FFmpeg can read.
         """
         self.name = str(file)
-        self.skipped = 0
-        try:
-            self._container = av.open(self.name)
-        except (FFmpegError, OSError) as error:
-            raise SourceError(f'cannot read {file}: {error.strerror or error}') from error
-        if not self._container.streams.video:
-            self._container.close()
-            raise SourceError(f'cannot read {file}: expected a video, there is none in it')
-        self._stream = self._container.streams.video[0]
-        self._stream.thread_type = 'AUTO'
-        self.total = self._promised()
+        self._open()
+        self._aspect = _aspect(self._stream)
+        seconds = (self._container.duration or 0) / av.time_base
+        self.total, self.fps = _promised(self._stream, seconds)
 
-    def __iter__(self) -> Iterator[tuple[float, Bgr]]:
-        """Yield time in seconds from the start, and uint8 (H, W, 3) BGR, of every good frame."""
-        rate = float(self._stream.average_rate or DEFAULT_FPS)
-        last = -1.0 / rate
-        for frame in self._frames():
-            # A damaged or missing time must not turn time back, which would forget all faces.
-            stamp = last + 1.0 / rate if frame.time is None else float(frame.time)
-            if frame.is_corrupt or stamp <= last:
+    def read(self) -> Bgr | None:
+        """Return the next good frame, or None at the end; `time` is 0 for the first."""
+        for frame in self._frames:
+            shown = None if frame.is_corrupt else self._shown_at(frame)
+            if shown is None:
                 self.skipped += 1
                 continue
-            last = stamp
-            yield stamp, upright(frame.to_ndarray(format='bgr24'), getattr(frame, 'rotation', 0))
+            self.time = shown
+            return _as_seen(frame, self._aspect)
+        return None
+
+    def rewind(self) -> None:
+        """Open the file again: seeking is inexact in many containers."""
+        self.close()
+        self._open()
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        self._file.close()
 
-    def _promised(self) -> int:
-        if self._stream.frames:
-            return int(self._stream.frames)
-        duration, rate = self._container.duration, self._stream.average_rate
-        return round(duration / av.time_base * rate) if duration and rate else 0
+    def _open(self) -> None:
+        self._begin: float | None = None
+        self.time = 0.0
+        try:
+            # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol, and follows what
+            # a playlist names; here it may open nothing else.
+            self._file = Path(self.name).open('rb')  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise SourceError(f'cannot read {self.name}: {error.strerror}') from error
+        try:
+            self._container: Any = av.open(self._file, options={'protocol_whitelist': 'none'})
+        except (FFmpegError, OSError) as error:
+            self._file.close()
+            raise SourceError(f'cannot read {self.name}: {error.strerror or error}') from error
+        self._stream = self._container.streams.best('video')
+        if self._stream is None or self._stream.disposition & Disposition.attached_pic:
+            self.close()
+            raise SourceError(f'cannot read {self.name}: expected a video, there is none in it')
+        # One thread (PyAV 18): with threads by slice the H.264 decoder does not report concealed
+        # damage; with threads by frame, one that is not read to its end can hang the process.
+        self._stream.codec_context.thread_count = 1
+        self._frames = self._decoded()
 
-    def _frames(self) -> Iterator[Any]:
+    def _shown_at(self, frame: Any) -> float | None:
+        """Return when a frame is shown, s from the first one; None for a damaged time."""
+        if self._begin is None:
+            self._begin = frame.time or 0.0
+            return 0.0
+        usual = self.time + 1.0 / self.fps
+        if frame.time is None:
+            return usual
+        shown = float(frame.time) - self._begin
+        if not -_LONGEST_STEP_BACK < shown - self.time < _LONGEST_STEP:
+            # Another recording follows, or the clock of the camera was set: time goes on.
+            self._begin += shown - usual
+            return usual
+        # Time that turns back would make a tracker forget all faces.
+        return shown if shown > self.time else None
+
+    def _decoded(self) -> Iterator[Any]:
         """Yield what the decoder gives, concealed damage included."""
         packets = self._packets()
         while True:
@@ -105,6 +142,47 @@ class VideoReader:
             yield from self._container.demux(self._stream)
 
 
+def _promised(stream: Any, seconds: float) -> tuple[int, float]:
+    """Return number and rate (Hz) of the frames as the file has them; else 0 and a guess."""
+    rate = float(stream.average_rate or 0.0)
+    if stream.frames and seconds > 0.0:
+        rate = stream.frames / seconds
+    if not 0.0 < rate <= _HIGHEST_RATE:
+        return 0, DEFAULT_FPS
+    return stream.frames or round(seconds * rate), rate
+
+
+def _aspect(stream: Any) -> float:
+    """Return how wide a pixel is for its height; 1 where the file has none or nonsense."""
+    aspect = float(stream.sample_aspect_ratio or 1.0)
+    return aspect if _HIGHEST_ASPECT >= aspect >= 1.0 / _HIGHEST_ASPECT else 1.0
+
+
+def _as_seen(frame: Any, aspect: float) -> Bgr:
+    """Return uint8 (H, W, 3) BGR with square pixels, turned as the film asks for."""
+    width = max(round(frame.width * aspect), 1)
+    image = frame.to_ndarray(format='bgr24', width=width, height=frame.height)
+    matrix = frame.side_data.get('DISPLAYMATRIX')
+    if matrix is None:
+        return image
+    return displayed(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2])
+
+
+def displayed(image: Bgr, matrix: NDArray[np.int32]) -> Bgr:
+    """Turn and mirror a frame by the nearest quarter turns.
+
+    Args:
+        image: uint8 (H, W, 3) BGR.
+        matrix: (2, 2): (x, y) of the frame times it is (x, y) where it is shown, but for a shift.
+    """
+    (xx, xy), (yx, yy) = matrix.tolist()
+    if abs(xx) + abs(yy) >= abs(xy) + abs(yx):
+        down, right = yy, xx
+    else:
+        image, down, right = image.transpose(1, 0, 2), xy, yx
+    return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
+
+
 class VideoWriter:
     """H.264 in MP4, each frame at its own time; a file that breaks off plays up to there.
 
@@ -116,10 +194,13 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
-            self._container = av.open(str(path), 'w', format='mp4', options=_FRAGMENTED)
-        except (FFmpegError, OSError) as error:
-            raise SourceError(f'cannot write {path}: {error.strerror or error}') from error
+            # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol.
+            self._file = path.open('wb', buffering=0)
+        except OSError as error:
+            raise SourceError(f'cannot write {path}: {error.strerror}') from error
+        self._container = av.open(self._file, 'w', format='mp4', options=_FRAGMENTED)
         self._stream = self._container.add_stream('libx264', rate=_NOMINAL_RATE, options=_ENCODER)
         self._stream.pix_fmt = 'yuv420p'
         self._stream.codec_context.time_base = _TIME_BASE
@@ -164,8 +245,3 @@ class VideoWriter:
         if picture.shape[1::-1] == self._size:
             return picture
         return np.asarray(cv2.resize(picture, self._size), np.uint8)
-
-
-def upright(image: Bgr, rotation: int) -> Bgr:
-    """Turn a frame as its display matrix asks for: `rotation` degrees counterclockwise."""
-    return np.ascontiguousarray(np.rot90(image, round(rotation / 90)))

@@ -161,7 +161,7 @@ class VirtualCamera:
 
 
 class VirtualCameraSource(Source):
-    """The frames of a virtual camera over one period; after `rewind` the motion goes on."""
+    """The frames of a virtual camera over one period; after `rewind` motion and time go on."""
 
     def __init__(self, camera: VirtualCamera, fps: float = DEFAULT_FPS, name: str = '') -> None:
         """Play a virtual camera.
@@ -175,20 +175,21 @@ class VirtualCameraSource(Source):
         self.fps = fps
         self.camera = camera
         self.last: VirtualFrame | None = None
-        self._count = round(PERIOD * fps)
         self._next = 0
+        self._end = self._period = round(PERIOD * fps)
 
     def read(self) -> Bgr | None:
-        """Return the next picture, or None after each period; `last` tells its motion."""
-        if self._next >= self._count:
+        """Return the next picture, or None after each period; `last` has its motion."""
+        if self._next >= self._end:
             return None
-        self.last = self.camera.frame(self._next / self.fps)
+        self.time = self._next / self.fps
+        self.last = self.camera.frame(self.time % PERIOD)
         self._next += 1
         return self.last.image
 
     def rewind(self) -> None:
-        """Start the period again, which continues the loop smoothly."""
-        self._next = 0
+        """Let another period follow."""
+        self._end = self._next + self._period
 
 
 def open_stream(

@@ -5,19 +5,38 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Interruption:
+    """Whether a signal has asked for the end.
+
+    Attributes:
+        asked: So far.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Note a signal; raise KeyboardInterrupt at the second one, for work that hangs."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt within.
+def interruptible() -> Iterator[Interruption]:
+    """Note SIGINT and SIGTERM within, instead of raising in the middle of whatever is written.
 
     SIGINT too: a program that a shell script put into the background starts with it ignored.
     """
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
+    interruption = Interruption()
+    before = {number: signal.signal(number, interruption.note) for number in _SIGNALS}
     try:
-        yield
+        yield interruption
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

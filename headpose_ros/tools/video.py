@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,9 +23,9 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.draw import draw_faces
-from headpose_ros.perception.sources import IMAGE_EXTENSIONS, FolderSource, Source
+from headpose_ros.perception.sources import Source
 from headpose_ros.perception.table import FaceTable
-from headpose_ros.perception.video import VideoReader, VideoWriter
+from headpose_ros.perception.video import VideoWriter
 from headpose_ros.perception.virtual_camera import VirtualCameraSource, open_stream
 from headpose_ros.tools.interruption import interruptible
 
@@ -94,19 +93,19 @@ def annotate(analyzer: Analyzer, options: VideoOptions) -> VideoSummary:
         progress = stack.enter_context(progress_bar('frames'))
         video = stack.enter_context(VideoWriter(options.out))
         table = stack.enter_context(FaceTable(table_path(options.out), options.landmarks))
-        stack.enter_context(interruptible())
+        interruption = stack.enter_context(interruptible())
         task = progress.add_task(Path(options.source).name, total=frames.total or None)
-        try:
-            for stamp, image in frames:
-                camera = frames.camera(image)
-                faces = analyzer.track(image, stamp, camera)
-                video.write(draw_faces(image, faces, options.style), stamp)
-                table.write(summary.frames, stamp, faces)
-                summary.frames += 1
-                summary.faces += len(faces)
-                progress.update(task, completed=summary.frames + frames.skipped)
-        except KeyboardInterrupt:
-            summary.interrupted = True
+        for stamp, image in frames:
+            if interruption.asked:
+                summary.interrupted = True
+                break
+            camera = frames.camera(image)
+            faces = analyzer.track(image, stamp, camera)
+            video.write(draw_faces(image, faces, options.style), stamp)
+            table.write(summary.frames, stamp, faces)
+            summary.frames += 1
+            summary.faces += len(faces)
+            progress.update(task, completed=summary.frames + frames.skipped)
     summary.skipped, summary.seconds = frames.skipped, time.monotonic() - start
     if not summary.frames and not summary.interrupted:
         raise HeadposeError(f'no frame of {options.source} can be read: nothing was written')
@@ -146,18 +145,13 @@ class _Frames:
         self._duration = options.duration
         self._calibration = options.calibration
         self._cameras: dict[tuple[int, int], CameraModel | None] = {}
-        path = Path(options.source)
-        is_video = path.is_file() and path.suffix.lower() not in IMAGE_EXTENSIONS
-        self._reader = VideoReader(path) if is_video else None
-        self._source = None if is_video else _open(options)
+        self._source = _open(options)
         self.total = self._promised()
 
     @property
     def skipped(self) -> int:
         """Damaged frames so far."""
-        if self._reader is not None:
-            return self._reader.skipped
-        return self._source.skipped if isinstance(self._source, FolderSource) else 0
+        return self._source.skipped
 
     def __iter__(self) -> Iterator[tuple[float, Bgr]]:
         first: float | None = None
@@ -178,28 +172,19 @@ class _Frames:
 
     def close(self) -> None:
         """Close the source."""
-        for source in (self._reader, self._source):
-            if source is not None:
-                source.close()
+        self._source.close()
 
     def _all(self) -> Iterator[tuple[float, Bgr]]:
-        if self._reader is not None:
-            yield from self._reader
-            return
-        assert self._source is not None
+        yield from self._source.timed()
         # A photograph moves before the virtual camera for as long as it is wanted.
-        moving = isinstance(self._source, VirtualCameraSource)
-        rounds = itertools.repeat(self._source) if moving else (self._source,)
-        for index, image in enumerate(itertools.chain.from_iterable(rounds)):
-            yield time.monotonic() if self._source.is_live else index / self._source.fps, image
+        while isinstance(self._source, VirtualCameraSource):
+            self._source.rewind()
+            yield from self._source.timed()
 
     def _promised(self) -> int:
-        if self._reader is not None:
-            return 0 if self._duration else self._reader.total
-        assert self._source is not None
-        if isinstance(self._source, FolderSource):
-            return len(self._source.files)
-        return round(self._duration * self._source.fps)
+        if not self._source.total:
+            return round(self._duration * self._source.fps)
+        return 0 if self._duration else self._source.total
 
 
 def _open(options: VideoOptions) -> Source:

@@ -25,7 +25,7 @@ from headpose_ros.driver.zones import read_zones
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
-from headpose_ros.perception.video import VideoReader, VideoWriter
+from headpose_ros.perception.video import VideoSource, VideoWriter
 from headpose_ros.ros.pictures import StampMatcher, annotated
 from headpose_ros.ros.share import share_file
 from headpose_ros.ros.transport import prefer_shared_memory
@@ -181,7 +181,7 @@ def _play(
     prefer_shared_memory()
     # A demonstration must not send its pictures into a robot's network, unless told to.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    reader = VideoReader(clip)
+    reader = VideoSource(clip)
     with Signals() as signals, ExitStack() as cleanup:
         cleanup.callback(reader.close)
         rclpy.init(
@@ -193,7 +193,7 @@ def _play(
         cleanup.callback(recorder.close)
         pose = PoseNode()
         fov = np.radians(film.takes[0][1].fov_deg)
-        player = Player(iter(reader), film.size, float(fov))
+        player = Player(reader.timed(), film.size, float(fov))
         for node in (pose, DriverNode(), recorder, player):
             cleanup.callback(node.destroy_node)
             cleanup.callback(spin_in_thread(node))
