@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
 pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
@@ -27,12 +35,17 @@ from std_msgs.msg import Header, String
 from tf2_msgs.msg import TFMessage
 
 import headpose_ros
+from headpose_ros.errors import HeadposeError
 from headpose_ros.perception.virtual_camera import open_stream
 from headpose_ros.ros.calibration import pinhole
 from headpose_ros.ros.definitions import definition, message_class, type_name
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.share import share_file
-from headpose_ros.tools.bag import BagError, BagOptions, annotate_bag
+from headpose_ros.tools import bag as bag_module
+from headpose_ros.tools import bag_writer
+from headpose_ros.tools.bag import BagOptions, annotate_bag
+from headpose_ros.tools.bag_writer import BagError
+from headpose_ros.tools.recording import Recording, RecordingError
 
 ROOT = Path(__file__).parents[1]
 FRAMES = 12
@@ -206,9 +219,15 @@ def test_a_damaged_image_is_left_out_and_the_next_one_used(
 
 
 def _refusal(analyzer: Any, options: BagOptions) -> str:
-    with pytest.raises(BagError) as caught:
+    with pytest.raises(HeadposeError) as caught:
         annotate_bag(analyzer, options)
     assert not (options.out / 'metadata.yaml').exists()
+    return str(caught.value)
+
+
+def _refusal_of(analyzer: Any, options: BagOptions) -> str:
+    with pytest.raises(HeadposeError) as caught:
+        annotate_bag(analyzer, options)
     return str(caught.value)
 
 
@@ -268,7 +287,188 @@ def test_the_command_says_what_it_did(pictures: list[np.ndarray], tmp_path: Path
             break
         assert '3 images with 2 faces' in done.stdout
     assert done.returncode == 2
-    assert 'exists already' in done.stderr
+    assert 'exists already: choose another name, or --overwrite' in done.stderr
     assert 'Traceback' not in done.stderr
-    nowhere = _refusal(None, BagOptions(tmp_path / 'nowhere', tmp_path / 'o'))
-    assert 'nowhere' in nowhere
+    assert 'no such bag' in _refusal(None, BagOptions(tmp_path / 'nowhere', tmp_path / 'o'))
+
+
+def test_a_bag_is_overwritten_when_told_and_nothing_else(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source, out = recording(tmp_path / 'in', pictures[:2]), tmp_path / 'out'
+    for _ in range(2):
+        annotate_bag(analyzer, BagOptions(source, out, overwrite=True))
+    assert len(messages(out, '/faces')) == 2
+    (out / 'thesis.tex').write_text('precious')
+    said = _refusal_of(analyzer, BagOptions(source, out, overwrite=True))
+    assert 'thesis.tex in it is no part of a bag' in said
+    assert len(messages(out, '/faces')) == 2
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('name', ['a b [c] $d', '50%41 #1?x=1', 'ärger 顔'])
+def test_bags_may_have_any_name(
+    name: str, storage: str, analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    plain = recording(tmp_path / 'in', pictures[:2], storage)
+    source = plain.rename(tmp_path / name)
+    assert annotate_bag(analyzer, BagOptions(source, tmp_path / f'{name} out')).images == 2
+    files = {path.parent.name for path in tmp_path.glob('*/out*')} | set(tmp_path.iterdir())
+    assert files == {tmp_path / name, tmp_path / f'{name} out'}
+    (file,) = source.glob('in.*')
+    single = file.rename(tmp_path / f'{name}{file.suffix}')
+    assert annotate_bag(analyzer, BagOptions(single, tmp_path / 'single')).images == 2
+
+
+def _mcap(path: Path, pictures: list[np.ndarray], others: dict[str, tuple[str, str, str]]) -> Path:
+    """Write an MCAP file of images and of topics with name, language and text of a schema."""
+    writer_module = pytest.importorskip('mcap.writer', reason='pip install headpose-ros[demo]')
+    with path.open('wb') as stream:
+        writer = writer_module.Writer(stream)
+        writer.start('ros2')
+        schema = writer.register_schema(type_name(Image), 'ros2msg', definition(Image).encode())
+        channel = writer.register_channel(IMAGE, 'cdr', schema)
+        strange = []
+        for topic, (kind, language, text) in others.items():
+            number = writer.register_schema(kind, language, text.encode()) if kind else 0
+            strange.append(writer.register_channel(topic, 'cdr', number))
+        for index, picture in enumerate(pictures):
+            data = serialize_message(encode_bgr(picture, header(index)))
+            writer.add_message(channel, index, data, index)
+            for number in strange:
+                writer.add_message(number, index, b'\0\1\0\0\1\0\0\0', index)
+        writer.finish()
+    return path
+
+
+STRANGE = {
+    '/json': ('my.Frame', 'jsonschema', '{"type": "object"}'),
+    '/protobuf': ('foxglove.Log', 'protobuf', 'x'),
+    '/ros1': ('std_msgs/String', 'ros1msg', 'string data'),
+    '/no_schema': ('', '', ''),
+    '/idl': ('my_msgs/msg/Frame', 'ros2idl', 'module my_msgs { struct'),
+    '/odd': ('my_msgs/msg/Odd', 'ros2msg', 'uint32 Number-2'),
+    '/code': ('os/msg/system', 'ros2msg', ''),
+    '/our/pose': ('geometry_msgs/msg/PoseStamped', 'ros2msg', 'float64 x'),
+}
+
+
+def test_topics_of_types_that_cannot_be_read_are_left_out_by_name(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    source = _mcap(tmp_path / 'in.mcap', pictures[:3], STRANGE)
+    analyzer.reset()
+    summary = annotate_bag(analyzer, BagOptions(source, tmp_path / 'out'))
+    assert (summary.images, summary.faces) == (3, 2)
+    assert summary.left_out == [topic for topic in STRANGE if topic != '/our/pose']
+    assert len(messages(tmp_path / 'out', '/head_pose')) == 2
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@given(data=st.data())
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_damaged_bag_is_read_or_one_error(
+    storage: str, data: Any, small: dict[str, Path], tmp_path: Path
+) -> None:
+    whole = small[storage].read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    damage = data.draw(st.binary(min_size=1, max_size=40))
+    cut = data.draw(st.booleans())
+    broken = tmp_path / f'broken{small[storage].suffix}'
+    broken.write_bytes(
+        whole[:cut] if cut else whole[:place] + damage + whole[place + len(damage) :]
+    )
+    with suppress(RecordingError), Recording(broken) as bag:
+        for connection, _, content in bag.messages():
+            assert connection.topic and content is not None
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp('small')
+    files = {}
+    for storage in STORAGES:
+        bag = Bag(folder / storage, storage)
+        for index in range(20):
+            bag.write('/chatter', index, String(data=f'word {index}'))
+        files[storage] = next(
+            file for file in bag.close().iterdir() if file.suffix in ('.mcap', '.db3')
+        )
+    return files
+
+
+def test_a_bag_whose_recorder_was_killed_says_what_mends_it(
+    small: dict[str, Path], tmp_path: Path
+) -> None:
+    cut = tmp_path / 'cut.mcap'
+    cut.write_bytes(small['mcap'].read_bytes()[:-100])
+    assert 'mcap recover' in _refusal_of(None, BagOptions(cut, tmp_path / 'out'))
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow beyond 3 MB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_full_disk_leaves_a_bag_of_what_fits(
+    storage: str, tmp_path: Path, full_disk: None, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(bag_writer, '_COMMIT_EVERY', 0.0)
+    writer = bag_writer.BagWriter(tmp_path / 'out', STORAGES[storage])
+    text, digest = bag_module._described(type_name(String), '')
+    topic = writer.add('/chatter', type_name(String), text, digest, [])
+    with pytest.raises(BagError, match=r'cannot write .*out: .*; it holds the beginning'):
+        for index in range(100):
+            writer.write(topic, index, serialize_message(String(data=f'{index:9}' * 12_000)))
+    writer.close()
+    kept = read(tmp_path / 'out')
+    assert 15 < len(kept) < 30
+    assert [stamp for _, stamp, _ in kept] == list(range(len(kept)))
+    assert all(data == serialize_message(String(data=f'{i:9}' * 12_000)) for _, i, data in kept)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_killed_copy_holds_the_beginning(storage: str, tmp_path: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import StoragePlugin
+from std_msgs.msg import String
+from headpose_ros.tools import bag, bag_writer
+bag_writer._COMMIT_EVERY = 0.0
+writer = bag_writer.BagWriter(Path('out'), StoragePlugin.{STORAGES[storage].name})
+kind = 'std_msgs/msg/String'
+topic = writer.add('/chatter', kind, *bag._described(kind, ''), [])
+for index in range(50):
+    writer.write(topic, index, serialize_message(String(data='x' * 100_000)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *sys.path])}
+    words = [sys.executable, '-c', program]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert _left_in(tmp_path / 'out') >= 40
+
+
+def _left_in(folder: Path) -> int:
+    """Count the messages that other programs find in an unfinished file."""
+    if files := list(folder.glob('*.db3')):
+        with closing(sqlite3.connect(files[0])) as database:
+            return int(database.execute('SELECT count(*) FROM messages').fetchone()[0])
+    reader = pytest.importorskip('mcap.stream_reader', reason='pip install headpose-ros[demo]')
+    records = pytest.importorskip('mcap.records')
+    with next(folder.glob('*.mcap')).open('rb') as stream, suppress(Exception):
+        found = 0
+        for record in reader.StreamReader(stream).records:
+            found += isinstance(record, records.Message)
+    return found

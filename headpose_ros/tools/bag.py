@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +21,14 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer, WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.rosbag2 import StoragePlugin
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
 from headpose_ros.perception.analyze import Analyzer
@@ -38,12 +39,16 @@ from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.pictures import pixels_of
 from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.tf import face_frames
+from headpose_ros.tools.bag_writer import BagError, BagWriter, remove_bag
 from headpose_ros.tools.interruption import interruptible
+from headpose_ros.tools.recording import Recording
 from headpose_ros.tools.video import progress_bar
 
 _IMAGE_TYPES = {type_name(Image): Image, type_name(CompressedImage): CompressedImage}
 _TF = '/tf'
 _OURS = {'faces': Faces, 'head_pose': PoseStamped, 'markers': MarkerArray}
+#: What the search for a type and its parsing raise; the name may be any text.
+_UNKNOWN_TYPE = (HeadposeError, ImportError, AttributeError, LookupError, ValueError, TypesysError)
 _ZERO = QosTime(0, 0)
 #: What `ros.qos.reliable` says, in the terms of a bag.
 _RELIABLE = Qos(
@@ -59,10 +64,6 @@ _RELIABLE = Qos(
 )
 
 
-class BagError(HeadposeError):
-    """A bag that cannot be read or written, or has no images; the message says which and why."""
-
-
 @dataclass(frozen=True)
 class BagOptions:
     """What to read and write.
@@ -73,6 +74,7 @@ class BagOptions:
         image: Topic of the images; empty: the only one.
         camera_info: Topic of the calibration; empty: the one beside the images.
         namespace: Put before the names of our topics.
+        overwrite: Whether a bag of that name is replaced.
     """
 
     source: Path
@@ -80,6 +82,7 @@ class BagOptions:
     image: str = ''
     camera_info: str = ''
     namespace: str = ''
+    overwrite: bool = False
 
 
 @dataclass
@@ -91,7 +94,8 @@ class BagSummary:
         faces: Faces found, over all images.
         refused: Images that could not be used.
         problem: What was wrong with the first of them.
-        left_out: Topics whose message definition is neither in the bag nor on this machine.
+        left_out: Topics that are not copied, as no definition of their type can be read, neither
+            in the bag nor on this machine.
         recorded: Seconds that the bag lasts.
         seconds: How long it took.
         interrupted: Whether a signal ended it; the copy then holds the beginning.
@@ -113,16 +117,17 @@ def annotate_bag(analyzer: Analyzer, options: BagOptions) -> BagSummary:
     Each of our messages follows its image, under the image's time in the bag, so the same bag and
     network give the same copy. Every image is analysed, however long it takes.
 
+    A signal, damage or a full disk that ends it early leaves a readable copy of the beginning.
+
     Raises:
-        BagError: The bag cannot be read, has no usable image, or the copy cannot be written.
+        RecordingError: The bag cannot be read, or not to its end.
+        BagError: The bag has no usable image, or the copy cannot be written.
     """
     start = time.monotonic()
-    try:
-        with Reader(options.source) as reader:
-            plan = _plan(reader, options)
-            summary = _write(analyzer, reader, plan, options)
-    except (ReaderError, WriterError, OSError) as error:
-        raise BagError(f'cannot process {options.source}: {error}') from error
+    check_new(options.out, options.overwrite)
+    with Recording(options.source) as reader:
+        plan = _plan(reader, options)
+        summary = _write(analyzer, reader, plan, options)
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -137,7 +142,7 @@ class _Plan:
     prefix: str
 
 
-def _plan(reader: Reader, options: BagOptions) -> _Plan:
+def _plan(reader: Recording, options: BagOptions) -> _Plan:
     image = _image_connection(reader, options)
     topic = options.camera_info or f'{image.topic.removesuffix("/compressed").rpartition("/")[0]}'
     wanted = topic if options.camera_info else f'{topic}/camera_info'
@@ -158,7 +163,7 @@ def _plan(reader: Reader, options: BagOptions) -> _Plan:
     return _Plan(image, info, _camera(first[2]) if first else None, prefix)
 
 
-def _image_connection(reader: Reader, options: BagOptions) -> Connection:
+def _image_connection(reader: Recording, options: BagOptions) -> Connection:
     images = [c for c in reader.connections if c.msgtype in _IMAGE_TYPES and c.msgcount]
     names = sorted({c.topic for c in images})
     if not images:
@@ -178,36 +183,35 @@ def _image_connection(reader: Reader, options: BagOptions) -> Connection:
     return found[0]
 
 
-def _write(analyzer: Analyzer, reader: Reader, plan: _Plan, options: BagOptions) -> BagSummary:
-    """Write the copy; a failure leaves none."""
-    storage = _storage(options.source)
-    writer = Writer(options.out, version=8, storage_plugin=storage)
-    summary = BagSummary(recorded=reader.duration * 1e-9)
+def _write(analyzer: Analyzer, reader: Recording, plan: _Plan, options: BagOptions) -> BagSummary:
+    """Write the copy; one without a single image is removed."""
+    summary = BagSummary(recorded=reader.seconds)
     with ExitStack() as stack:
         progress = stack.enter_context(progress_bar('messages'))
         task = progress.add_task(options.source.name, total=reader.message_count)
-        stack.enter_context(interruptible())
-        writer.open()
+        interruption = stack.enter_context(interruptible())
+        if options.overwrite:
+            remove_bag(options.out)
+        writer = BagWriter(options.out, _storage(options.source))
         try:
             copy = _Copy(writer, reader, plan, summary)
-            try:
-                for connection, stamp, data in progress.track(reader.messages(), task_id=task):
-                    copy.message(connection, stamp, data)
-                    if connection.topic == plan.image.topic:
-                        for topic, answer in copy.answers(analyzer, data):
-                            copy.ours(topic, stamp, answer)
-            except KeyboardInterrupt:
-                summary.interrupted = True
+            for connection, stamp, data in progress.track(reader.messages(), task_id=task):
+                if interruption.asked:
+                    summary.interrupted = True
+                    break
+                copy.message(connection, stamp, data)
+                if connection.topic == plan.image.topic:
+                    for topic, answer in copy.answers(analyzer, data):
+                        copy.ours(topic, stamp, answer)
             if not summary.images and not summary.interrupted:
                 raise BagError(
                     f'no image of {options.source} on {plan.image.topic} can be used: '
                     f'{summary.problem}'
                 )
+        finally:
             writer.close()
-        except BaseException:
-            writer.abort()
-            shutil.rmtree(options.out, ignore_errors=True)
-            raise
+            if not summary.images and not summary.interrupted:
+                shutil.rmtree(options.out, ignore_errors=True)
     return summary
 
 
@@ -220,10 +224,13 @@ def _storage(source: Path) -> StoragePlugin:
 class _Copy:
     """The bag that is written: what was there, and our topics."""
 
-    def __init__(self, writer: Writer, reader: Reader, plan: _Plan, summary: BagSummary) -> None:
+    def __init__(
+        self, writer: BagWriter, reader: Recording, plan: _Plan, summary: BagSummary
+    ) -> None:
         self._writer, self._plan, self._summary = writer, plan, summary
         self._camera = plan.camera
         self._markers = FaceMarkers()
+        # Of ours alone: a bag may hold another or a broken definition of a type that we use.
         self._types = get_typestore(Stores.EMPTY)
         self._copied: dict[int, Connection] = {}
         for connection in reader.connections:
@@ -273,39 +280,39 @@ class _Copy:
 
     def _add_copied(self, connection: Connection) -> None:
         ext: Any = connection.ext
-        profiles: Sequence[Qos] = ext.offered_qos_profiles
         text, digest = connection.msgdef.data, connection.digest
         if not (text and digest):
-            # Bags before Iron hold no definitions.
+            # Bags before Iron hold no definitions, MCAP files no hashes.
             try:
-                self._register(connection.msgtype, text)
-            except (HeadposeError, ImportError, AttributeError, KeyError):
-                self._summary.left_out.append(connection.topic)
+                text, digest = _described(connection.msgtype, text)
+            except _UNKNOWN_TYPE:
+                if connection.topic not in self._summary.left_out:
+                    self._summary.left_out.append(connection.topic)
                 return
-            text, digest = self._definition(connection.msgtype)
-        self._copied[connection.id] = self._writer.add_connection(
+        self._copied[connection.id] = self._writer.add(
             connection.topic,
             connection.msgtype,
-            msgdef=text,
-            rihs01=digest,
-            serialization_format=ext.serialization_format,
-            offered_qos_profiles=profiles,
+            text,
+            digest,
+            ext.offered_qos_profiles,
+            ext.serialization_format,
         )
 
     def _add(self, topic: str, kind: Any) -> Connection:
         name = type_name(kind)
         self._register(name, definition(kind))
-        text, digest = self._definition(name)
-        return self._writer.add_connection(
-            topic, name, msgdef=text, rihs01=digest, offered_qos_profiles=[_RELIABLE]
-        )
+        text, digest = _described(name, definition(kind))
+        return self._writer.add(topic, name, text, digest, [_RELIABLE])
 
     def _register(self, name: str, text: str) -> None:
-        known = text or definition(message_class(name))
-        self._types.register(get_types_from_msg(known, name))
+        self._types.register(get_types_from_msg(text, name))
 
-    def _definition(self, name: str) -> tuple[str, str]:
-        return self._types.generate_msgdef(name, ros_version=2)[0], self._types.hash_rihs01(name)
+
+def _described(name: str, text: str) -> tuple[str, str]:
+    """Return definition and hash of a type; without a text as this machine has it."""
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg(text or definition(message_class(name)), name))
+    return store.generate_msgdef(name, ros_version=2)[0], store.hash_rihs01(name)
 
 
 def _camera(data: bytes) -> CameraModel | None:

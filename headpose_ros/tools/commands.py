@@ -42,6 +42,13 @@ def add_style_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overwrite_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --overwrite; without it nothing that exists is replaced."""
+    parser.add_argument(
+        '--overwrite', action='store_true', help=f'replace {what}; else that is an error'
+    )
+
+
 @contextmanager
 def extra(tool: str) -> Iterator[None]:
     """Turn a missing package of the extra `tools` into one line that says how to get it."""
@@ -64,6 +71,7 @@ def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument('out', metavar='OUT.mp4', type=Path)
     add_model_options(parser, DEFAULT_MODEL, 'auto')
     add_style_option(parser)
+    add_overwrite_option(parser, 'OUT.mp4 and OUT.csv that exist')
     parser.add_argument('--landmarks', action='store_true', help='landmarks in the table too')
     parser.add_argument('--duration', type=float, default=0.0, help='seconds; 0 for all')
     parser.add_argument(
@@ -89,6 +97,7 @@ def _video(options: argparse.Namespace, _: list[str]) -> int:
         options.style,
         options.duration,
         options.calibration,
+        overwrite=options.overwrite,
     )
     summary = annotate(headpose_ros.load(options.model, options.device), chosen)
     rate = summary.frames / max(summary.seconds, 1e-9)
@@ -144,7 +153,8 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
         'bag',
         help='copy a ROS 2 bag and add faces, head_pose, markers and face frames',
         description='Analyses every image of a bag (MCAP or SQLite), raw or compressed, and writes '
-        'a copy with our topics. No node runs. The same bag gives the same copy.',
+        'a copy with our topics. No node runs. The same bag gives the same copy. An interrupted '
+        'run or a full disk leaves a readable copy of the beginning.',
     )
     parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
     parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
@@ -154,6 +164,7 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
         '--camera-info', default='', help='topic of the calibration; default: beside the images'
     )
     parser.add_argument('--namespace', default='', help='namespace of the topics that are added')
+    add_overwrite_option(parser, 'a bag OUT that exists')
     parser.set_defaults(command=_bag)
 
 
@@ -166,7 +177,12 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
     with extra('headpose bag'):
         from headpose_ros.tools.bag import BagOptions, annotate_bag
     chosen = BagOptions(
-        options.source, options.out, options.image, options.camera_info, options.namespace
+        options.source,
+        options.out,
+        options.image,
+        options.camera_info,
+        options.namespace,
+        options.overwrite,
     )
     summary = annotate_bag(headpose_ros.load(options.model, options.device), chosen)
     speed = summary.recorded / max(summary.seconds, 1e-9)
@@ -178,7 +194,8 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
         print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
     if summary.left_out:
         print(
-            f'not copied, as nothing here defines their types: {", ".join(summary.left_out)}',
+            'not copied, as no definition of their types can be read: '
+            f'{", ".join(summary.left_out)}',
             file=sys.stderr,
         )
     return _INTERRUPTED if summary.interrupted else 0

@@ -11,23 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Connection
-from rosbags.rosbag2 import Reader, ReaderError
 
 from headpose_ros.driver.episodes import KINDS
 from headpose_ros.driver.monitor import EYES, PRESENCES, SIGNALS, STATES
-from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverEvent, DriverState
 from headpose_ros.ros.definitions import type_name
 from headpose_ros.ros.stamps import seconds
+from headpose_ros.tools.recording import Recording, RecordingError
 
 Array = NDArray[np.float64]
 
 #: Angles, which are shown in degrees.
 _ANGLES = frozenset({'azimuth', 'elevation', 'lean'})
-
-
-class RecordingError(HeadposeError):
-    """A recording that cannot be read, or that tells nothing about a driver."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +81,14 @@ def read_drive(recording: Path, namespace: str = '') -> Drive:
     Raises:
         RecordingError: The bag cannot be read, or has no DriverState, or several topics of it.
     """
-    try:
-        with Reader(recording) as reader:
-            states = _only(reader, recording, DriverState, namespace)
-            events = [c for c in reader.connections if c.topic == _beside(states.topic)]
-            read = list(_messages(reader, [states, *events]))
-    except (ReaderError, OSError) as error:
-        raise RecordingError(f'cannot read {recording}: {error}') from error
+    with Recording(recording) as reader:
+        states = _only(reader, recording, DriverState, namespace)
+        events = [
+            c
+            for c in reader.connections
+            if c.topic == _beside(states.topic) and c.msgtype == type_name(DriverEvent)
+        ]
+        read = list(_messages(reader, [states, *events]))
     told = [message for message in read if isinstance(message, DriverState)]
     if not told:
         raise RecordingError(f'{recording} has no message on {states.topic}: nothing to show')
@@ -124,7 +120,7 @@ def drive_of(states: list[Any], events: list[Any]) -> Drive:
     )
 
 
-def _only(reader: Reader, recording: Path, kind: Any, namespace: str) -> Connection:
+def _only(reader: Recording, recording: Path, kind: Any, namespace: str) -> Connection:
     """Return the one connection of a type."""
     found = [c for c in reader.connections if c.msgtype == type_name(kind)]
     names = sorted({c.topic for c in found})
@@ -147,10 +143,13 @@ def _beside(topic: str) -> str:
     return topic.removesuffix('driver_state') + 'driver_events'
 
 
-def _messages(reader: Reader, connections: list[Connection]) -> Iterator[Any]:
+def _messages(reader: Recording, connections: list[Connection]) -> Iterator[Any]:
     kinds = {type_name(kind): kind for kind in (DriverState, DriverEvent)}
-    for connection, _, data in reader.messages(connections=connections):
-        yield deserialize_message(data, kinds[connection.msgtype])
+    for connection, _, data in reader.messages(connections):
+        try:
+            yield deserialize_message(data, kinds[connection.msgtype])
+        except RuntimeError as error:  # rclpy's for cut messages
+            raise RecordingError(f'a message on {connection.topic} is damaged') from error
 
 
 def _runs(times: Array, names: list[str]) -> Iterator[Span]:

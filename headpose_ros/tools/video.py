@@ -20,6 +20,7 @@ from rich.progress import (
 )
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.draw import draw_faces
@@ -43,6 +44,7 @@ class VideoOptions:
         style: One of `perception.draw.AXIS_STYLES`.
         duration: Seconds to analyse, 0 for all.
         calibration: File of camera_info_manager, for positions in metres; None for none.
+        overwrite: Whether a video or table of that name is replaced.
     """
 
     source: str
@@ -51,6 +53,7 @@ class VideoOptions:
     style: str = 'tf'
     duration: float = 0.0
     calibration: Path | None = None
+    overwrite: bool = False
 
 
 @dataclass
@@ -130,8 +133,10 @@ def _check_out(options: VideoOptions) -> None:
         raise HeadposeError(f'cannot write {out}: expected a name that ends in .mp4')
     if not out.parent.is_dir():
         raise HeadposeError(f'cannot write {out}: there is no folder {out.parent}')
-    if out.exists() and out.resolve() == Path(options.source).resolve():
+    if out.exists() and Path(options.source).exists() and out.samefile(options.source):
         raise HeadposeError(f'{out} is both input and output: expected two different files')
+    for file in (out, table_path(out)):
+        check_new(file, options.overwrite)
 
 
 class _Frames:
