@@ -14,7 +14,15 @@ import yaml
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
-from headpose_ros.tools.commands import add_model_options, add_style_option, add_tools
+from headpose_ros.files import OutputError, check_new, make_folder, write_whole
+from headpose_ros.tools.commands import (
+    add_faces_option,
+    add_model_options,
+    add_overwrite_option,
+    add_style_option,
+    add_tools,
+    load_for,
+)
 
 if TYPE_CHECKING:
     # Only for annotations: each command imports what it needs, so that --help stays quick.
@@ -110,19 +118,21 @@ def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser('image', help='analyse image files, without ROS')
     parser.add_argument('files', nargs='+', type=Path, metavar='FILE')
     add_model_options(parser, DEFAULT_MODEL, 'auto')
+    add_faces_option(parser)
     parser.add_argument('--json', action='store_true', help='print one JSON object per file')
     parser.add_argument('--draw', type=Path, metavar='DIR', help='write annotated copies there')
     add_style_option(parser)
+    add_overwrite_option(parser, 'annotated copies that exist')
     parser.set_defaults(command=_image)
 
 
 def _image(options: argparse.Namespace, _: list[str]) -> int:
-    import headpose_ros
     from headpose_ros.perception.sources import SourceError, read_image
 
-    analyze = headpose_ros.load(options.model, options.device)
+    copies = _copies(options)
+    analyze = load_for(options)
     code = 0
-    for file in options.files:
+    for file, copy in zip(options.files, copies, strict=True):
         try:
             image = read_image(file)
         except SourceError as error:  # the other files are still worth an answer
@@ -130,20 +140,41 @@ def _image(options: argparse.Namespace, _: list[str]) -> int:
             code = EXIT_ERROR
             continue
         faces = analyze(image)
+        if left_out := analyze.left_out():
+            print(
+                f'headpose: {file}: {left_out} more faces are left out, --max-faces takes more',
+                file=sys.stderr,
+            )
         if options.json:
             print(json.dumps({'file': str(file), 'faces': [face.as_dict() for face in faces]}))
         else:
             _print_faces(file, faces)
-        if options.draw:
-            _draw(options.draw / f'{file.stem}_faces.png', image, faces, options.style)
+        if copy is not None:
+            _draw(copy, image, faces, options)
     return code
+
+
+def _copies(options: argparse.Namespace) -> list[Path | None]:
+    """Return where the annotated copy of each file goes; None for none."""
+    if not options.draw:
+        return [None] * len(options.files)
+    copies = [options.draw / f'{file.stem}_faces.png' for file in options.files]
+    for copy, file in zip(copies, options.files, strict=True):
+        if copies.count(copy) > 1:
+            raise OutputError(
+                f'{file} and another file would both become {copy}: analyse them one by one'
+            )
+        check_new(copy, options.overwrite)
+    make_folder(options.draw)
+    return copies
 
 
 def _print_faces(file: Path, faces: list[Face]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=str(file))
+    table = Table(title=Text(str(file)))  # no markup: a name may have brackets
     for name in ('face', 'yaw °', 'pitch °', 'roll °', 'box px', 'confidence'):
         table.add_column(name, justify='right')
     for face in [face.as_dict() for face in faces]:
@@ -153,18 +184,15 @@ def _print_faces(file: Path, faces: list[Face]) -> None:
     Console().print(table)
 
 
-def _draw(out: Path, image: NDArray[np.uint8], faces: list[Face], style: str) -> None:
+def _draw(
+    copy: Path, image: NDArray[np.uint8], faces: list[Face], options: argparse.Namespace
+) -> None:
     import cv2
 
     from headpose_ros.perception.draw import draw_faces
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(str(out), draw_faces(image, faces, style))
-    except OSError as error:
-        raise HeadposeError(f'cannot write {out}: {error.strerror}') from error
-    if not written:  # OpenCV gives no reason
-        raise HeadposeError(f'cannot write {out}: is the disk full or the folder read-only?')
+    _, data = cv2.imencode('.png', draw_faces(image, faces, options.style))
+    write_whole(copy, data.tobytes(), options.overwrite)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

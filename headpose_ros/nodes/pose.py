@@ -307,6 +307,7 @@ class PoseNode(AutostartNode):
         age = (self.get_clock().now() - Time.from_msg(item.header.stamp)).nanoseconds * 1e-6
         item.camera.note_out(
             faces,
+            analyzer.left_out(item.camera.name),
             age=age,
             decode=item.decode,
             detect=analyzer.times.detect,

@@ -141,6 +141,7 @@ class Analyzer:
         self.detector = detector
         self.interpupillary_distance = INTERPUPILLARY_DISTANCE
         self.times = StageTimes()
+        self._left_out = 0
         self._streams: dict[str, _Stream] = {}
         self._numbers = itertools.count(1)
         self.tracking = tracking or TrackingOptions()
@@ -161,6 +162,14 @@ class Analyzer:
         for stream in self._streams.values():
             stream.tracks.keep_windows = self._has_landmarks
             stream.filters = {}
+
+    def left_out(self, video: str | None = None) -> int:
+        """Return how many faces the detector found last that are beyond `max_faces`.
+
+        Args:
+            video: In which video; None: in the image of the last call of the analyzer itself.
+        """
+        return self._left_out if video is None else self._stream(video).tracks.left_out
 
     def look(self, view: View, video: str = '') -> None:
         """Set which part of a video's images is looked at, and how its camera is mounted."""
@@ -189,6 +198,7 @@ class Analyzer:
         tracks = Tracks(replace(self.tracking, confirm_hits=1), self._has_landmarks)
         stream = _Stream(tracks)
         self._detect(image, stream)
+        self._left_out = tracks.left_out
         faces = self._faces([Frame(image, 0.0, camera)], [stream])[0]
         return self._sized(faces, depth, stream)
 

@@ -149,6 +149,9 @@ class Tracks:
             for networks whose landmarks place it better than the detector does. Otherwise only
             the detector tells that a face is there. May be replaced at any time.
         numbers: Where the numbers in ids come from; videos that share it share no id.
+
+    Attributes:
+        left_out: How many faces the last :meth:`match` did not admit, as `max_faces` were followed.
     """
 
     def __init__(
@@ -161,6 +164,7 @@ class Tracks:
         self.keep_windows = keep_windows
         self._numbers = itertools.count(1) if numbers is None else numbers
         self._tracks: list[Track] = []
+        self.left_out = 0
         self._stamp = 0.0
         self._first = ''
 
@@ -182,6 +186,7 @@ class Tracks:
     def clear(self) -> None:
         """Forget all faces, for example when time jumps back."""
         self._tracks = []
+        self.left_out = 0
 
     def advance(self, stamp: float) -> None:
         """Let time pass until an image: faces out of sight age and are given up in the end."""
@@ -246,6 +251,7 @@ class Tracks:
         visible = self.visible
         wanted = [_LOYALTY * self._preference(track.window, shape) for track in visible]
         wanted += [self._preference(detection.window, shape) for detection in unknown]
+        self.left_out = max(len(wanted) - self.options.max_faces, 0)
         # Stable: of equals the older.
         chosen = set(np.argsort(-np.array(wanted), kind='stable')[: self.options.max_faces])
         outdone = {t.id for index, t in enumerate(visible) if index not in chosen}

@@ -158,8 +158,14 @@ class CameraInput:
         self._last_stamp = stamp.nanoseconds * 1e-9
         return ''
 
-    def note_out(self, faces: list[Face], **milliseconds: float) -> None:
-        """Count a published image."""
+    def note_out(self, faces: list[Face], left_out: int, **milliseconds: float) -> None:
+        """Count a published image, and the faces in it that are beyond `max_faces`."""
+        if left_out and not self.statistics.faces_left_out:
+            self.log(
+                f'{self.image_topic}: {left_out} more faces than max_faces are not followed; '
+                '/diagnostics counts them as faces_left_out'
+            )
+        self.statistics.faces_left_out += left_out
         self.statistics.frames_out += 1
         self.statistics.faces += len(faces)
         self.statistics.note(**milliseconds)

@@ -17,6 +17,7 @@ _COUNTS = (
     'frames_late',
     'frames_refused',
     'faces',
+    'faces_left_out',
 )
 
 
@@ -32,6 +33,7 @@ class NodeStatistics:
         frames_late: Images older than allowed, or older than the one before.
         frames_refused: Images that could not be used (unknown encoding, short data, ...).
         faces: Faces published, over all frames.
+        faces_left_out: Faces beyond `max_faces`, over all frames.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class NodeStatistics:
         self.frames_late = 0
         self.frames_refused = 0
         self.faces = 0
+        self.faces_left_out = 0
         self._milliseconds: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 

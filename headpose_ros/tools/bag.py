@@ -92,6 +92,7 @@ class BagSummary:
     Attributes:
         images: Images analysed.
         faces: Faces found, over all images.
+        left_out_faces: Images with more faces than `max_faces`.
         refused: Images that could not be used.
         problem: What was wrong with the first of them.
         left_out: Topics that are not copied, as no definition of their type can be read, neither
@@ -103,6 +104,7 @@ class BagSummary:
 
     images: int = 0
     faces: int = 0
+    left_out_faces: int = 0
     refused: int = 0
     problem: str = ''
     left_out: list[str] = field(default_factory=list)
@@ -270,6 +272,7 @@ class _Copy:
             return
         self._summary.images += 1
         self._summary.faces += len(faces)
+        self._summary.left_out_faces += analyzer.left_out('') > 0
         placed, header = [located(face, self._camera) for face in faces], image.header
         yield 'faces', faces_message(header, (pixels.shape[1], pixels.shape[0]), placed)
         main = main_face_message(header, placed)

@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
+
+if TYPE_CHECKING:
+    from headpose_ros.perception.analyze import Analyzer
 
 Commands = argparse._SubParsersAction
 _EXTRA = 'pip install "headpose-ros[tools]"'
@@ -42,6 +46,34 @@ def add_style_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_faces_option(parser: argparse.ArgumentParser) -> None:
+    """Add --max-faces: how large a crowd may be."""
+    # The default of perception.tracking.TrackingOptions, which a test holds equal.
+    parser.add_argument(
+        '--max-faces',
+        type=_positive,
+        default=8,
+        metavar='N',
+        help='faces at most, the largest ones; more are counted and left out (%(default)s)',
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is no number of faces: expected 1 or more')
+    return value
+
+
+def load_for(options: argparse.Namespace) -> Analyzer:
+    """Load what --model, --device and --max-faces ask for."""
+    import headpose_ros
+    from headpose_ros.perception.tracking import TrackingOptions
+
+    tracking = TrackingOptions(max_faces=options.max_faces)
+    return headpose_ros.load(options.model, options.device, tracking=tracking)
+
+
 def add_overwrite_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Add --overwrite; without it nothing that exists is replaced."""
     parser.add_argument(
@@ -70,6 +102,7 @@ def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument('out', metavar='OUT.mp4', type=Path)
     add_model_options(parser, DEFAULT_MODEL, 'auto')
+    add_faces_option(parser)
     add_style_option(parser)
     add_overwrite_option(parser, 'OUT.mp4 and OUT.csv that exist')
     parser.add_argument('--landmarks', action='store_true', help='landmarks in the table too')
@@ -83,8 +116,6 @@ def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _video(options: argparse.Namespace, _: list[str]) -> int:
-    import headpose_ros
-
     if options.calibration:
         # First: from PyPI it starts Python anew, to set the library path.
         import rclpy  # noqa: F401
@@ -99,14 +130,23 @@ def _video(options: argparse.Namespace, _: list[str]) -> int:
         options.calibration,
         overwrite=options.overwrite,
     )
-    summary = annotate(headpose_ros.load(options.model, options.device), chosen)
+    summary = annotate(load_for(options), chosen)
     rate = summary.frames / max(summary.seconds, 1e-9)
     print(
         f'{"interrupted: " if summary.interrupted else ""}{summary.frames} frames with '
         f'{summary.faces} faces, {summary.skipped} damaged frames skipped, {rate:.1f} frames/s: '
         f'{options.out}, {table_path(options.out)}'
     )
+    _tell_crowd(summary.left_out)
     return _INTERRUPTED if summary.interrupted else 0
+
+
+def _tell_crowd(frames: int) -> None:
+    if frames:
+        print(
+            f'headpose: {frames} frames have more faces than are taken: --max-faces N takes more',
+            file=sys.stderr,
+        )
 
 
 def _add_plot(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -159,6 +199,7 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
     parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
     add_model_options(parser, DEFAULT_MODEL, 'auto')
+    add_faces_option(parser)
     parser.add_argument('--image', default='', help='topic of the images; needed where several are')
     parser.add_argument(
         '--camera-info', default='', help='topic of the calibration; default: beside the images'
@@ -172,8 +213,6 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
-    import headpose_ros
-
     with extra('headpose bag'):
         from headpose_ros.tools.bag import BagOptions, annotate_bag
     chosen = BagOptions(
@@ -184,12 +223,13 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
         options.namespace,
         options.overwrite,
     )
-    summary = annotate_bag(headpose_ros.load(options.model, options.device), chosen)
+    summary = annotate_bag(load_for(options), chosen)
     speed = summary.recorded / max(summary.seconds, 1e-9)
     print(
         f'{"interrupted: " if summary.interrupted else ""}{summary.images} images with '
         f'{summary.faces} faces, {speed:.1f} times as fast as recorded: {options.out}'
     )
+    _tell_crowd(summary.left_out_faces)
     if summary.refused:
         print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
     if summary.left_out:

@@ -64,6 +64,7 @@ class VideoSummary:
         frames: Frames in the video.
         skipped: Damaged frames of the source, left out.
         faces: Faces found, over all frames.
+        left_out: Frames with more faces than `max_faces`.
         interrupted: Whether a signal ended it.
         seconds: How long it took.
     """
@@ -71,6 +72,7 @@ class VideoSummary:
     frames: int = 0
     skipped: int = 0
     faces: int = 0
+    left_out: int = 0
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -108,6 +110,7 @@ def annotate(analyzer: Analyzer, options: VideoOptions) -> VideoSummary:
             table.write(summary.frames, stamp, faces)
             summary.frames += 1
             summary.faces += len(faces)
+            summary.left_out += analyzer.left_out('') > 0
             progress.update(task, completed=summary.frames + frames.skipped)
     summary.skipped, summary.seconds = frames.skipped, time.monotonic() - start
     if not summary.frames and not summary.interrupted:
