@@ -45,6 +45,8 @@ _MEAN_OF_CHI = np.sqrt(8 / np.pi)
 _FARTHEST_SHIFT = 0.2
 #: While a face is out of sight the detector looks for it every so many frames.
 _SEARCH_EVERY = 3
+#: What the detector finds at most.
+_MOST_IN_A_PICTURE = 100
 _MAX_SIDE = 16384
 
 
@@ -164,10 +166,11 @@ class Analyzer:
             stream.filters = {}
 
     def left_out(self, video: str | None = None) -> int:
-        """Return how many faces the detector found last that are beyond `max_faces`.
+        """Return how many more faces than `max_faces` were found last.
 
         Args:
-            video: In which video; None: in the image of the last call of the analyzer itself.
+            video: By the detector in which video, where the network has not looked at them; None:
+                by both in the image of the last call of the analyzer itself.
         """
         return self._left_out if video is None else self._stream(video).tracks.left_out
 
@@ -195,11 +198,13 @@ class Analyzer:
             FrameError: The image has another shape or type.
         """
         check_image(image)
-        tracks = Tracks(replace(self.tracking, confirm_hits=1), self._has_landmarks)
-        stream = _Stream(tracks)
+        # The cap holds for what the network takes for faces, not for what the detector does.
+        every = replace(self.tracking, confirm_hits=1, max_faces=_MOST_IN_A_PICTURE)
+        stream = _Stream(Tracks(every, self._has_landmarks))
         self._detect(image, stream)
-        self._left_out = tracks.left_out
-        faces = self._faces([Frame(image, 0.0, camera)], [stream])[0]
+        found = self._faces([Frame(image, 0.0, camera)], [stream])[0]
+        faces = found[: self.tracking.max_faces]
+        self._left_out = len(found) - len(faces) + stream.tracks.left_out
         return self._sized(faces, depth, stream)
 
     def track(
@@ -314,17 +319,21 @@ class Analyzer:
         self._settle(image, stream.tracks, settle)
 
     def _settle(self, image: NDArray[np.uint8], tracks: Tracks, ids: Sequence[str]) -> None:
-        """Move the windows of these faces to where the landmarks put them."""
+        """Move the windows of these faces to where the landmarks put them; drop what is none."""
         if not self._has_landmarks:
             return
         for track in tracks.visible:
             if track.id in ids:
-                tracks.place(self._settled(image, track))
+                tracks.place(track, self._settled(image, track))
 
-    def _settled(self, image: NDArray[np.uint8], track: Track) -> Track:
-        """Try a new face in four turns: YuNet finds turned faces, but as upright."""
+    def _settled(self, image: NDArray[np.uint8], track: Track) -> Track | None:
+        """Try a new face in four turns: YuNet finds turned faces, but as upright.
+
+        Returns:
+            Where the landmarks put it; None where the network takes it for no face.
+        """
         best = surest_turn(self.network, image, track.window, _middle(track))
-        return _Look.at(track, best).moved or track
+        return _Look.at(track, best).moved
 
     def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:
         """Estimate every face in sight, move its window to where it is now; preferred first."""
@@ -451,6 +460,10 @@ def _middle(track: Track) -> NDArray[np.float64]:
 
 
 def _lost(estimate: Estimate) -> bool:
+    """Whether a window shows no face to go by: the network's word, for every front end.
+
+    A detector takes lamps and patterns for faces, too.
+    """
     if not np.isnan(estimate.face_score):
         doubtful = estimate.rotation_error > _LARGEST_EXPECTED_ERROR
         return doubtful or estimate.face_score < _LEAST_FACE_SCORE

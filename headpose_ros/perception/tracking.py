@@ -218,8 +218,16 @@ class Tracks:
         unknown = [d for index, d in enumerate(detections) if index not in pairs.values()]
         return back + self._admit(unknown, shape)
 
-    def place(self, moved: Track) -> None:
-        """Replace the track of the same id, before :meth:`follow` tells that it was seen."""
+    def place(self, track: Track, moved: Track | None) -> None:
+        """Put a face where it is, before :meth:`follow` tells that it was seen.
+
+        Args:
+            track: The face.
+            moved: The same where it is; None for out of sight.
+        """
+        if moved is None:
+            self._lose({track.id})
+            return
         self._tracks = [moved if track.id == moved.id else track for track in self._tracks]
 
     def follow(self, seen: Sequence[Track]) -> None:
