@@ -20,7 +20,7 @@ help:  ## show this list
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=video, image or device)
-	$(BIN)/headpose demo --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
+	$(BIN)/headpose demo --overwrite --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
 
 demo-driver: $(VENV)/.rendered-with  ## a rendered drive through the nodes, with truth beside it; in out/driver
 	$(BIN)/headpose-train demo-driver --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")

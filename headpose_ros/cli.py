@@ -15,6 +15,7 @@ import yaml
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.files import OutputError, check_new, make_folder, write_whole
+from headpose_ros.terminal import accept_any_text, finish, report
 from headpose_ros.tools.commands import (
     add_faces_option,
     add_model_options,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from headpose_ros.perception.faces import Face
 
-EXIT_ERROR = 2
 FAMILIES = ('free', 'research')
 _DEMO_SECONDS = 12.0
 _DEMO_FOV = 1.0  # radians: the field of view that the demonstration's virtual camera is given
@@ -43,16 +43,18 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 after an error that was printed as one line.
     """
+    accept_any_text()
     parser = _parser()
     options, ros_arguments = parser.parse_known_args(args)
     if ros_arguments and ros_arguments[0] != '--ros-args':
         parser.error(f'unknown arguments: {" ".join(ros_arguments)}')
     command: Callable[..., int] = options.command
     try:
-        return command(options, ros_arguments)
-    except HeadposeError as error:
-        print(f'headpose: error: {error}', file=sys.stderr)
-        return EXIT_ERROR
+        code = command(options, ros_arguments)
+        finish()
+        return code
+    except (HeadposeError, OSError) as error:
+        return report('headpose', error)
     except KeyboardInterrupt:
         return 130
 
@@ -136,8 +138,7 @@ def _image(options: argparse.Namespace, _: list[str]) -> int:
         try:
             image = read_image(file)
         except SourceError as error:  # the other files are still worth an answer
-            print(f'headpose: error: {error}', file=sys.stderr)
-            code = EXIT_ERROR
+            code = report('headpose', error)
             continue
         faces = analyze(image)
         if left_out := analyze.left_out():
@@ -203,6 +204,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     add_model_options(parser, DEFAULT_MODEL, 'auto')
     parser.add_argument('--out', type=Path, default=Path('out'), help='folder (%(default)s)')
+    add_overwrite_option(parser, 'what an earlier demonstration left in it')
     parser.add_argument(
         '--source',
         default='',
@@ -230,7 +232,11 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
     source = options.source or ASTRONAUT
     duration = _demo_duration(source) if options.duration is None else options.duration
     fov = _DEMO_FOV if source == ASTRONAUT else 0.0
-    run_demo(DemoOptions(options.out, source, duration, options.model, options.device, fov))
+    run_demo(
+        DemoOptions(
+            options.out, source, duration, options.model, options.device, fov, options.overwrite
+        )
+    )
     return 0
 
 

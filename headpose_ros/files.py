@@ -10,7 +10,7 @@ from headpose_ros.errors import HeadposeError
 
 
 class OutputError(HeadposeError):
-    """A file that cannot be written; the message has its name and the cause."""
+    """A file that cannot be written or found; the message has its name and the cause."""
 
 
 def check_new(path: Path, overwrite: bool = False) -> None:
@@ -25,6 +25,18 @@ def check_new(path: Path, overwrite: bool = False) -> None:
     """
     if not overwrite and os.path.lexists(path):
         raise OutputError(f'{path} exists already: choose another name, or --overwrite it')
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` put into words.
+
+    Raises:
+        OutputError: There is no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise OutputError(f'{path}: there is no home folder for "~"; name it in full') from error
 
 
 def make_folder(folder: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
@@ -35,7 +37,7 @@ from headpose_ros.perception.faces import Face
 from headpose_ros.perception.sources import DEFAULT_FPS, SourceError
 from headpose_ros.perception.table import FaceTable, TableError, read_table
 from headpose_ros.perception.video import VideoSource, VideoWriter, displayed
-from headpose_ros.perception.virtual_camera import open_stream
+from headpose_ros.perception.virtual_camera import PERIOD, open_stream
 from headpose_ros.tools.video import VideoOptions, annotate
 
 ROOT = Path(__file__).parents[1]
@@ -189,6 +191,8 @@ def test_damaged_images_of_a_folder_are_counted(tmp_path: Path, clip: Path) -> N
         (['{clip}', '{tmp}/out.avi'], 'expected a name that ends in .mp4'),
         (['{clip}', '{tmp}/no/out.mp4'], 'there is no folder'),
         (['{clip}', '{clip}'], 'is both input and output'),
+        (['{clip}', '{tmp}/text.mp4'], 'exists already: choose another name, or --overwrite'),
+        (['{clip}', '{tmp}/rows.mp4'], 'rows.csv exists already'),
         (['astronaut', '{tmp}/out.mp4'], 'is a photograph: give --duration'),
     ],
 )
@@ -196,10 +200,49 @@ def test_what_cannot_be_done_is_one_line(
     words: list[str], said: str, clip: Path, tmp_path: Path
 ) -> None:
     (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'rows.csv').write_text('precious')
     source, out = [word.format(tmp=tmp_path, clip=clip) for word in words]
     with pytest.raises(HeadposeError, match=re.escape(said)):
         annotate(None, VideoOptions(source, Path(out)))
     assert clip.stat().st_size > 1000
+
+
+class Blind:
+    """Finds nobody, in no time."""
+
+    def track(self, image: Any, stamp: float, camera: Any) -> list[Face]:
+        return []
+
+    def left_out(self, video: str) -> int:
+        return 0
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_plays(tmp_path: Path) -> None:
+    out = tmp_path / 'out.mp4'
+    rng = np.random.default_rng(0)
+    with VideoWriter(tmp_path / 'noise.mp4') as writer:
+        for index in range(150):
+            noise = rng.integers(0, 255, (96, 128, 3), np.uint8)
+            writer.write(noise, index / 30)
+    with file_limit(300_000), pytest.raises(HeadposeError, match=r'cannot write .*out.mp4: File'):
+        annotate(Blind(), VideoOptions(str(tmp_path / 'noise.mp4'), out))
+    assert 20 < len(frames_of(out)) < 150
+
+
+@contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """Let no file grow beyond a size, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_moving_photograph_lasts_as_long_as_is_wanted(tmp_path: Path) -> None:
+    options = VideoOptions('astronaut', tmp_path / 'out.mp4', duration=PERIOD + 1.0)
+    assert annotate(Blind(), options).frames == round((PERIOD + 1.0) * DEFAULT_FPS)
 
 
 def test_an_error_is_one_line(tmp_path: Path) -> None:
@@ -324,6 +367,7 @@ def test_a_film_is_turned_as_its_display_matrix_asks(
     assert red > 200 and blue < 60
 
 
+@settings(deadline=None)
 @given(st.sampled_from([(1, 0, 0, 1), _RIGHT, _HALF, _LEFT, _MIRROR, (0, 1, 1, 0)]))
 def test_pixels_go_where_the_display_matrix_puts_them(matrix: tuple[int, ...]) -> None:
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
@@ -368,6 +412,7 @@ def test_a_film_may_have_any_name(name: str, tmp_path: Path) -> None:
     assert len(frames_of(path)) == 5
 
 
+@settings(deadline=None)
 @given(
     st.floats(-1.5, 1.5), st.floats(-1.4, 1.4), st.floats(-3, 3), st.booleans(), st.integers(0, 9)
 )
@@ -405,16 +450,17 @@ def test_plot_has_a_panel_for_what_is_known(out: Path) -> None:
 
     picture = out.with_suffix('.png')
     headpose('plot', out)
+    assert 'exists already' in one_line(headpose('plot', out, code=2))
     first = cv2.imread(str(picture))
     assert first.shape[1] == 1000
     lids = ['eyes open\nleft dotted', 'mouth open']
-    assert plot(out, picture) == ['yaw / °', 'pitch / °', 'roll / °', *lids]
+    assert plot(out, picture, overwrite=True) == ['yaw / °', 'pitch / °', 'roll / °', *lids]
     table = out.with_name('openness.csv')
     with FaceTable(table) as writer:
         for frame in range(30):
             openness = np.array([0.9, 0.8, np.nan])
             writer.write(frame, frame / 30, [face(openness=openness, position=np.ones(3))])
-    assert plot(table, picture)[3:] == ['distance / m', lids[0]]
+    assert plot(table, picture, overwrite=True)[3:] == ['distance / m', lids[0]]
     assert cv2.imread(str(picture)).shape == first.shape
 
 

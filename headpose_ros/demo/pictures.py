@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from headpose_ros.demo.recording import read_messages
+from headpose_ros.files import write_whole
 from headpose_ros.perception.video import VideoWriter
 from headpose_ros.ros.pictures import StampMatcher, annotated
 
@@ -48,7 +49,8 @@ def write_pictures(recording: Path, video: Path, sheet: Path, images: str, faces
             writer.write(picture, (stamp - stamps[0]) * 1e-9)
             if index in wanted:
                 kept[index] = picture
-    cv2.imwrite(str(sheet), _contact_sheet([kept[index] for index in wanted]))
+    _, data = cv2.imencode('.png', _contact_sheet([kept[index] for index in wanted]))
+    write_whole(sheet, data.tobytes(), overwrite=True)
     return len(stamps)
 
 

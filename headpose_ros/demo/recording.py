@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from headpose_ros.files import OutputError
 from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.ros import qos
 from headpose_ros.ros.definitions import definition, message_class, type_name
@@ -71,6 +73,9 @@ class Recorder(Node):
         path: MCAP file to write.
         topics: What to record.
         on_faces: Called with every Faces message, if given.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
 
     def __init__(
@@ -79,7 +84,12 @@ class Recorder(Node):
         super().__init__('recorder')
         self._on_faces = on_faces
         self._lock = threading.Lock()
-        self._stream = path.open('wb')
+        self._path = path
+        self._problem = ''
+        try:
+            self._stream = path.open('wb')
+        except OSError as error:
+            raise OutputError(f'cannot write {path}: {error.strerror}') from error
         self._writer = Writer(self._stream, compression=CompressionType.ZSTD)
         self._writer.start(profile='ros2', library='headpose_ros')
         self._counts: dict[int, int] = {}
@@ -88,9 +98,15 @@ class Recorder(Node):
 
     def close(self) -> None:
         """Write the file's index; without it the file still plays, only seeking is slow."""
-        with self._lock:
-            self._writer.finish()
+        with self._lock, suppress(OSError):
+            if not self._problem:
+                self._writer.finish()
             self._stream.close()
+
+    def check(self) -> None:
+        """Raise OutputError if a message could not be written; nothing was recorded after it."""
+        if self._problem:
+            raise OutputError(f'cannot write {self._path}: {self._problem}')
 
     def _record(self, topic: Topic) -> None:
         text = definition(topic.type).encode()
@@ -108,11 +124,14 @@ class Recorder(Node):
     def _write(self, channel: int, topic: Topic, data: bytes) -> None:
         now = self.get_clock().now().nanoseconds
         with self._lock:
-            if self._stream.closed:
+            if self._stream.closed or self._problem:
                 return
             count = self._counts.get(channel, 0)
             self._counts[channel] = count + 1
-            self._writer.add_message(channel, now, data, now, count)
+            try:
+                self._writer.add_message(channel, now, data, now, count)
+            except OSError as error:
+                self._problem = error.strerror or str(error)
         if topic.type is Faces and self._on_faces is not None:
             self._on_faces(deserialize_message(data, Faces))
 

@@ -26,6 +26,7 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.pictures import write_pictures
 from headpose_ros.demo.recording import Recorder, demo_topics
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import check_new, make_folder, write_whole
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.camera import CameraNode
 from headpose_ros.nodes.pose import PoseNode
@@ -50,6 +51,7 @@ class DemoOptions:
         device: Where it runs.
         horizontal_fov: Full field of view of the camera in radians, 0 for unknown. The virtual
             camera in front of a photograph has the one that it is given.
+        overwrite: Whether the results of an earlier demonstration are replaced.
     """
 
     out: Path
@@ -58,6 +60,7 @@ class DemoOptions:
     model: str = DEFAULT_MODEL
     device: str = 'auto'
     horizontal_fov: float = 0.0
+    overwrite: bool = False
 
 
 class _Observer:
@@ -98,11 +101,9 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     Raises:
         HeadposeError: The source, the model or the output folder cannot be used, or no frame came.
     """
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / 'demo.mcap').touch()
-    except OSError as error:
-        raise HeadposeError(f'cannot write to {options.out}: {error.strerror}') from error
+    make_folder(options.out)
+    for kind in ('mp4', 'png', 'mcap', 'json'):
+        check_new(options.out / f'demo.{kind}', options.overwrite)
     prefer_shared_memory()
     # A demonstration must not send its pictures into a robot's network, unless told to.
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
@@ -118,9 +119,12 @@ def run_demo(options: DemoOptions) -> dict[str, Any]:
     if not frames:
         raise HeadposeError(f'no result came for {options.source}: see the log above')
     text = json.dumps(report, indent=2)
-    (options.out / 'demo.json').write_text(text + '\n', encoding='utf-8')
+    write_whole(options.out / 'demo.json', f'{text}\n'.encode(), overwrite=True)
     console.print_json(text)
-    console.print(f'{frames} frames: demo.mp4, demo.png, demo.mcap, demo.json in {options.out}')
+    console.print(
+        f'{frames} frames: demo.mp4, demo.png, demo.mcap, demo.json in {options.out}',
+        markup=False,  # a folder may have brackets in its name
+    )
     return report
 
 
@@ -146,6 +150,7 @@ def _run_nodes(options: DemoOptions) -> dict[str, Any]:
         _watch(options, signals, observer, pose, camera)
         camera.stop()
         time.sleep(SETTLING)
+        recorder.check()
         return _report(options, observer, pose)
 
 

@@ -11,6 +11,7 @@ import yaml
 from headpose_ros.driver.monitor import DriverProfile
 from headpose_ros.driver.zones import ZoneError, parse_zones
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import expanded
 
 
 class ProfileError(HeadposeError, ValueError):
@@ -29,7 +30,7 @@ def profile_path(folder: str | Path, driver: str) -> Path:
         raise ProfileError(
             f"driver {driver!r}: expected 1 to 64 letters, digits, '-' and '_' as the name"
         )
-    return Path(folder).expanduser() / f'{driver}.yaml'
+    return expanded(folder) / f'{driver}.yaml'
 
 
 def write_profile(path: Path, profile: DriverProfile) -> None:

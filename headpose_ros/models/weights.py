@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import expanded
 from headpose_ros.models.registry import MODELS, ModelSpec
 
 #: Where the released weights lie: `<name>.safetensors` and its card `<name>.json`.
@@ -145,7 +146,7 @@ def released_file(name_or_path: str) -> Path:
         WeightsError: There is no such file.
     """
     if name_or_path.endswith('.safetensors'):
-        path = Path(name_or_path).expanduser()
+        path = expanded(name_or_path)
         if not path.is_file():
             raise WeightsError(f'no weights at {path}')
         return path

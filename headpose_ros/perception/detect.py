@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from headpose_ros.files import expanded
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
 from headpose_ros.perception.yunet import DetectorError, load_yunet
 
@@ -129,7 +130,7 @@ def find_yunet(model: str = '') -> Path:
         DetectorError: There is none; the message says how to get it.
     """
     if model:
-        path = Path(model).expanduser()
+        path = expanded(model)
         if not path.is_file():
             raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
         return path

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import expanded
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -260,7 +261,7 @@ def open_source(
         return DeviceSource(int(device[1]), width, height, fps)
     if not text:
         raise SourceError('no source given: expected a video, an image, a folder or /dev/videoN')
-    return _open_path(Path(text).expanduser())
+    return _open_path(expanded(text))
 
 
 def _open_path(path: Path) -> Source:

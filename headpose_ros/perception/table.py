@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 
@@ -61,13 +62,13 @@ class FaceTable:
 
     def __init__(self, path: Path, landmarks: bool = False) -> None:
         try:
-            self._stream = path.open('w', newline='', encoding='utf-8', buffering=1)
+            self._stream = path.open('wb', buffering=0)  # nothing waits for a second failure
         except OSError as error:
             raise TableError(f'cannot write {path}: {error.strerror}') from error
+        self._path = path
         self._landmarks = landmarks
-        self._writer = csv.writer(self._stream)
         columns = ['frame', 'time_s', 'id', *_COLUMNS]
-        self._writer.writerow(columns + _LANDMARKS if landmarks else columns)
+        self._write(columns + _LANDMARKS if landmarks else columns)
 
     def __enter__(self) -> FaceTable:
         return self
@@ -87,14 +88,25 @@ class FaceTable:
             frame: Index of the frame, from 0.
             stamp: Its time in seconds.
             faces: What was found in it.
+
+        Raises:
+            TableError: They cannot be written.
         """
         start = [str(frame), f'{stamp:.4f}']
         for face in faces:
             row = [*start, face.id, *_values(face)]
-            self._writer.writerow(row + _landmarks(face) if self._landmarks else row)
+            self._write(row + _landmarks(face) if self._landmarks else row)
         if not faces:
             blank = [''] * (1 + len(_COLUMNS) + (len(_LANDMARKS) if self._landmarks else 0))
-            self._writer.writerow(start + blank)
+            self._write(start + blank)
+
+    def _write(self, row: list[str]) -> None:
+        text = StringIO(newline='')
+        csv.writer(text).writerow(row)
+        try:
+            self._stream.write(text.getvalue().encode())
+        except OSError as error:
+            raise TableError(f'cannot write {self._path}: {error.strerror}') from error
 
 
 def read_table(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from headpose_ros.files import OutputError
 from headpose_ros.perception.sources import DEFAULT_FPS, Source, SourceError
 
 Bgr = NDArray[np.uint8]
@@ -190,16 +191,17 @@ class VideoWriter:
         path: File to write.
 
     Raises:
-        SourceError: It cannot be written.
+        OutputError: It cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._failed = False
         try:
             # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol.
             self._file = path.open('wb', buffering=0)
         except OSError as error:
-            raise SourceError(f'cannot write {path}: {error.strerror}') from error
+            raise OutputError(f'cannot write {path}: {error.strerror}') from error
         self._container = av.open(self._file, 'w', format='mp4', options=_FRAGMENTED)
         self._stream = self._container.add_stream('libx264', rate=_NOMINAL_RATE, options=_ENCODER)
         self._stream.pix_fmt = 'yuv420p'
@@ -219,10 +221,21 @@ class VideoWriter:
         self.close()
 
     def close(self) -> None:
-        """Write what waits in the encoder, and the end of the file."""
-        if self._last >= 0:
-            self._container.mux(self._stream.encode())
-        self._container.close()
+        """Write what waits in the encoder, and the end of the file.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            if not self._failed:
+                with self._writing():
+                    if self._last >= 0:
+                        self._container.mux(self._stream.encode())
+                    self._container.close()
+        finally:
+            with suppress(FFmpegError, OSError):
+                self._container.close()
+            self._file.close()
 
     def write(self, picture: Bgr, stamp: float) -> None:
         """Add a frame.
@@ -230,11 +243,24 @@ class VideoWriter:
         Args:
             picture: uint8 (H, W, 3) BGR; the first one fixes the size of the video.
             stamp: Seconds from the start of the video.
+
+        Raises:
+            OutputError: It cannot be written; what came before plays.
         """
         frame = av.VideoFrame.from_ndarray(self._fitting(picture), format='bgr24')
         self._last = max(round(stamp * 1000), self._last + 1)
         frame.pts, frame.time_base = self._last, _TIME_BASE
-        self._container.mux(self._stream.encode(frame))
+        with self._writing():
+            self._container.mux(self._stream.encode(frame))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            self._failed = True
+            reason = error.strerror or error
+            raise OutputError(f'cannot write {self._path}: {reason}') from error
 
     def _fitting(self, picture: Bgr) -> Bgr:
         """Return the picture in the video's size, with even sides."""

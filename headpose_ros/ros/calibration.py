@@ -15,6 +15,7 @@ import yaml
 from sensor_msgs.msg import CameraInfo
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import expanded
 
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     'plumb_bob': (4, 5),
@@ -47,7 +48,7 @@ def load_calibration(path: str | Path) -> CameraInfo:
     Raises:
         CalibrationError: the file cannot be read, or a key is missing or wrong.
     """
-    file = Path(str(path).removeprefix('file://')).expanduser()
+    file = expanded(str(path).removeprefix('file://'))
     try:
         content = yaml.safe_load(file.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError) as error:

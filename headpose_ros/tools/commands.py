@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
+from headpose_ros.files import check_new
 
 if TYPE_CHECKING:
     from headpose_ros.perception.analyze import Analyzer
@@ -163,29 +164,32 @@ def _add_plot(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument('picture', type=Path, nargs='?', help='PNG to write (OUT.png)')
     parser.add_argument('--namespace', default='', help='of the driver, where a bag has several')
+    add_overwrite_option(parser, 'a picture that exists')
     parser.set_defaults(command=_plot)
 
 
 def _plot(options: argparse.Namespace, _: list[str]) -> int:
     picture = options.picture or options.source.with_suffix('.png')
+    check_new(picture, options.overwrite)
     if options.source.is_dir() or options.source.suffix.lower() in ('.mcap', '.db3'):
-        _plot_bag(options.source, picture, options.namespace)
+        _plot_bag(options, picture)
     else:
         with extra('headpose plot'):
             from headpose_ros.tools.plot import plot
-        plot(options.source, picture)
+        plot(options.source, picture, options.overwrite)
     print(picture)
     return 0
 
 
-def _plot_bag(bag: Path, picture: Path, namespace: str) -> None:
+def _plot_bag(options: argparse.Namespace, picture: Path) -> None:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
     with extra('headpose plot'):
         from headpose_ros.tools.drive import read_drive
         from headpose_ros.tools.plot_drive import plot_drive
-    plot_drive(read_drive(bag, namespace), picture, bag.name)
+    drive = read_drive(options.source, options.namespace)
+    plot_drive(drive, picture, options.source.name, overwrite=options.overwrite)
 
 
 def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:

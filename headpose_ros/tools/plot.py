@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from headpose_ros.files import OutputError, write_whole
 from headpose_ros.perception.table import TableError, read_table
 
 Columns = dict[str, NDArray[np.float64]]
@@ -45,18 +47,20 @@ PANELS = (
 )
 
 
-def plot(table: Path, picture: Path) -> list[str]:
+def plot(table: Path, picture: Path, overwrite: bool = False) -> list[str]:
     """Draw the table of `headpose video` over time, a colour for every face.
 
     Args:
         table: The CSV file, or the video beside which it lies.
         picture: File to write, `.png`.
+        overwrite: Whether a file of that name is replaced.
 
     Returns:
         The labels of the panels that were drawn.
 
     Raises:
-        TableError: The table cannot be read or holds no face, or the picture cannot be written.
+        TableError: The table cannot be read or holds no face.
+        OutputError: The picture cannot be written.
     """
     source = table if table.suffix.lower() == '.csv' else table.with_suffix('.csv')
     faces = read_table(source)
@@ -65,12 +69,23 @@ def plot(table: Path, picture: Path) -> list[str]:
         raise TableError(f'{source} holds no face: there is nothing to plot')
     panels = [panel for panel in PANELS if _known(panel, faces)]
     figure = _draw(panels, faces)
-    figure.suptitle(source.name)
-    try:
-        figure.savefig(picture, dpi=100)
-    except (OSError, ValueError) as error:
-        raise TableError(f'cannot write {picture}: {error}') from error
+    figure.suptitle(source.name, parse_math=False)  # a name may have dollar signs
+    save_figure(figure, picture, overwrite)
     return [panel.label for panel in panels]
+
+
+def save_figure(figure: Figure, picture: Path, overwrite: bool) -> None:
+    """Write a figure in the format that the name of the file ends with.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    data = BytesIO()
+    try:
+        figure.savefig(data, dpi=100, format=picture.suffix[1:] or 'png')
+    except ValueError as error:
+        raise OutputError(f'cannot write {picture}: {error}') from error
+    write_whole(picture, data.getvalue(), overwrite)
 
 
 def _known(panel: Panel, faces: dict[str, Columns]) -> bool:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from headpose_ros.driver.options import DriverOptions
 from headpose_ros.ros.driver_markers import STATE_COLORS
-from headpose_ros.tools.drive import Drive, RecordingError, Span, kinds
+from headpose_ros.tools.drive import Drive, Span, kinds
+from headpose_ros.tools.plot import save_figure
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,9 @@ class _Panel:
     levels: tuple[float, ...] = ()
 
 
-def plot_drive(drive: Drive, picture: Path, title: str, truth: Truth | None = None) -> None:
+def plot_drive(
+    drive: Drive, picture: Path, title: str, truth: Truth | None = None, overwrite: bool = False
+) -> None:
     """Draw a drive.
 
     Args:
@@ -52,9 +55,10 @@ def plot_drive(drive: Drive, picture: Path, title: str, truth: Truth | None = No
         picture: File to write, `.png`.
         title: Above all.
         truth: What really happened, drawn beside it; None for not known.
+        overwrite: Whether a file of that name is replaced.
 
     Raises:
-        RecordingError: The picture cannot be written.
+        OutputError: The picture cannot be written.
     """
     panels = [panel for panel in _panels(DriverOptions()) if _is_known(panel, drive)]
     lanes = kinds([*drive.events, *(truth.events if truth else ())])
@@ -68,11 +72,8 @@ def plot_drive(drive: Drive, picture: Path, title: str, truth: Truth | None = No
     _draw_lanes(rows[-1], lanes, drive, truth)
     rows[-1].set_xlabel('time / s')
     rows[-1].set_xlim(0.0, max(float(drive.times[-1]), 1.0))
-    figure.suptitle(title)
-    try:
-        figure.savefig(picture, dpi=100)
-    except (OSError, ValueError) as error:
-        raise RecordingError(f'cannot write {picture}: {error}') from error
+    figure.suptitle(title, parse_math=False)  # a name may have dollar signs
+    save_figure(figure, picture, overwrite)
 
 
 def _panels(options: DriverOptions) -> tuple[_Panel, ...]:

@@ -121,7 +121,7 @@ def annotate(analyzer: Analyzer, options: VideoOptions) -> VideoSummary:
 def progress_bar(unit: str) -> Progress:
     """Return the bar that all tools show."""
     return Progress(
-        TextColumn('{task.description}'),
+        TextColumn('{task.description}', markup=False),  # a name may have brackets
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -6,6 +6,7 @@ import pkgutil
 import sys
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.terminal import accept_any_text, finish, report
 from jsonargparse import auto_cli
 
 from headpose_training.errors import TrainingError
@@ -78,6 +79,7 @@ studies, each writes a table and a plot:
 
 def main() -> int:
     """Run one command; return 0, or 2 after a one-line error."""
+    accept_any_text()
     command, arguments = (sys.argv[1:2] or ['--help'])[0], sys.argv[2:]
     try:
         if command == 'fit':
@@ -88,9 +90,9 @@ def main() -> int:
         else:
             print(_USAGE)
             return 0 if command in ('-h', '--help') else 2
-    except (TrainingError, HeadposeError) as error:
-        print(f'headpose-train {command}: error: {error}', file=sys.stderr)
-        return 2
+        finish()
+    except (TrainingError, HeadposeError, OSError) as error:
+        return report(f'headpose-train {command}', error)
     return 0
 
 

@@ -270,7 +270,7 @@ def _write_pictures(
     signals = true_signals(film, widest)
     title = 'A rendered drive: what the driver node told, and what is true (grey, black)'
     told = replace(drive, events=[*drive.events, *told_states(drive)])
-    plot_drive(told, out / f'{_NAME}_signals.png', title, Truth(true, film.stamps, signals))
+    plot_drive(told, out / f'{_NAME}_signals.png', title, Truth(true, film.stamps, signals), True)
     panel = DriverPanel(film.size, told.events, true, film.script.seconds, options)
     wanted = _telling(truth, drive)
     frames = track(_frames(out / f'{_NAME}.mcap'), 'writing the video', total=len(drive.times))
