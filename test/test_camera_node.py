@@ -253,6 +253,7 @@ class FakeDevice:
     """A live source that gives numbered frames as fast as a camera of 100 Hz, then is gone."""
 
     name, fps, is_live, is_still = '/dev/video0', 100.0, True, False
+    is_film, time = False, 0.0
 
     def __init__(self, frames: int) -> None:
         self.left = frames
@@ -338,6 +339,43 @@ def test_pace_keeps_the_wanted_rate(device: float, wanted: float, left: float) -
     assert len(published) / 20.0 == pytest.approx(left, rel=0.05)
     # After a pause of the device no burst follows.
     assert pace.due(100.0) and pace.due(100.0 + 1e-6) == (wanted == 0.0)
+
+
+@pytest.mark.parametrize('rate', [0.0, 20.0])
+def test_frames_are_due_at_their_presentation_times(rate: float) -> None:
+    from headpose_ros.nodes.camera import _Timetable
+
+    shown = [0.0, 0.033, 0.066, 0.266, 0.466]
+    due = [0.0, 0.033, 0.066, 0.266, 0.466, 0.466 + 1 / 30, 0.5 + 1 / 30 - 1 / 1000]
+    timetable = _Timetable(rate, 30.0)
+    # A second round follows one usual step behind the first.
+    pauses = [timetable.pause(time, 100.0) for time in [*shown, 0.0, 0.033]]
+    expected = np.arange(7) / rate if rate else due
+    np.testing.assert_allclose(pauses, expected, atol=1e-9)
+    # After a delay of the machine no burst follows.
+    assert timetable.pause(0.066, 200.0) == 0.0
+    assert timetable.pause(0.099, 200.0) == pytest.approx(1 / rate if rate else 0.033)
+
+
+def test_a_film_plays_at_its_own_times(
+    start: Start, listen: Any, spin_until: Any, tmp_path: Path
+) -> None:
+    video = pytest.importorskip('headpose_ros.perception.video', reason='PyAV is needed')
+    times = [0.0, 0.05, 0.1, 0.15, 0.2, 0.8, 1.4, 2.0]
+    with video.VideoWriter(tmp_path / 'film.mp4') as writer:
+        for index, time_s in enumerate(times):
+            writer.write(np.full((60, 80, 3), 20 + 25 * index, np.uint8), time_s)
+    listener = listen(qos.reliable(20))
+    process = start(source=tmp_path / 'film.mp4', loop='true')
+    assert 'at the times of its frames' in wait_for_line(process, 'publishing')
+    assert spin_until(listener.node, listener.both(30), TIMEOUT)
+    levels = np.array([int(decode(image)[30, 40, 0]) for image in listener.images])
+    frames = np.round((levels - 20) / 25).astype(int)
+    steps = np.diff([stamp(image) for image in listener.images]) / 1e9
+    follows = np.diff(frames) == 1
+    film = np.diff(times)[frames[:-1][follows]]
+    # A busy machine makes single pictures late; half of them are not.
+    assert np.median(np.abs(steps[follows] - film)) < 0.03
 
 
 def test_destroying_the_node_closes_the_device(device_node: Any) -> None:

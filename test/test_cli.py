@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -10,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from headpose_ros.models.weights import released
+from headpose_ros.perception.tracking import TrackingOptions
+from headpose_ros.tools.commands import add_faces_option
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, '-m', 'headpose_ros.cli']
@@ -72,6 +76,85 @@ def test_wrong_options_are_one_line(photo: Path, words: list[str], said: str) ->
     done = headpose('image', photo, *words, code=2)
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_crowd_is_counted_and_taken_when_told(photo: Path, tmp_path: Path) -> None:
+    import cv2
+
+    face = cv2.imread(str(photo))[:256, 128:384]
+    crowd = tmp_path / 'crowd.png'
+    cv2.imwrite(str(crowd), np.tile(face, (1, 3, 1)))
+    few = headpose('image', crowd, '--json', '--max-faces', 2, '--device', 'cpu')
+    assert len(json.loads(few.stdout)['faces']) == 2
+    assert 'crowd.png: 1 more faces are left out, --max-faces takes more' in few.stderr
+    all_of_them = headpose('image', crowd, '--json', '--device', 'cpu')
+    assert len(json.loads(all_of_them.stdout)['faces']) == 3
+    assert all_of_them.stderr == ''
+    parser = argparse.ArgumentParser()
+    add_faces_option(parser)
+    assert parser.parse_args([]).max_faces == TrackingOptions.max_faces
+
+
+ODD_NAMES = ['a [red] $b 100%41 ärger 顔.png', ' -x[.png', os.fsdecode(b'\xff.png')]
+
+
+def test_any_name_can_be_printed_on_any_terminal(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('PYTHONIOENCODING', 'ascii')
+    files = [tmp_path / name for name in ODD_NAMES]
+    for file in files:
+        file.write_bytes(photo.read_bytes())
+    done = headpose('image', *files, '--draw', tmp_path / 'd [1]', '--device', 'cpu')
+    assert done.stderr == ''
+    assert r'a [red] $b 100%41 \xe4rger \u9854.png' in done.stdout
+    assert len(list((tmp_path / 'd [1]').iterdir())) == len(ODD_NAMES)
+
+
+def test_outputs_are_replaced_only_when_told(photo: Path, tmp_path: Path) -> None:
+    copy = tmp_path / 'astronaut_faces.png'
+    copy.write_bytes(b'precious')
+    words = ['image', photo, '--draw', tmp_path, '--device', 'cpu']
+    done = headpose(*words, code=2)
+    assert one_line(done) == (
+        f'headpose: error: {copy} exists already: choose another name, or --overwrite it'
+    )
+    assert copy.read_bytes() == b'precious'
+    headpose(*words, '--overwrite')
+    assert copy.stat().st_size > 10_000
+    twin = tmp_path / 'astronaut.jpg'
+    twin.write_bytes(photo.read_bytes())
+    done = headpose('image', photo, twin, '--draw', tmp_path / 'new', '--device', 'cpu', code=2)
+    assert 'would both become' in one_line(done)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--draw', '/sys/nowhere'], 'cannot make the folder /sys/nowhere'),
+        (['--model', '~nobody-of-this-name/x.safetensors'], '~nobody-of-this-name'),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(photo: Path, words: list[str], said: str) -> None:
+    assert said in one_line(headpose('image', photo, *words, '--device', 'cpu', code=2))
+
+
+def test_a_terminal_that_is_full_is_one_line() -> None:
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run(
+            [*PROGRAM, 'models', 'pick'],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    assert (done.returncode, done.stderr) == (2, 'headpose: error: No space left on device\n')
 
 
 def test_models_shows_families_and_terms() -> None:
