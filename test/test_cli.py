@@ -107,7 +107,7 @@ def test_any_name_can_be_printed_on_any_terminal(
         file.write_bytes(photo.read_bytes())
     done = headpose('image', *files, '--draw', tmp_path / 'd [1]', '--device', 'cpu')
     assert done.stderr == ''
-    assert r'a [red] $b 100%41 \xe4rger \u9854.png' in done.stdout
+    assert r'[red] $b 100%41 \xe4rger \u9854' in done.stdout
     assert len(list((tmp_path / 'd [1]').iterdir())) == len(ODD_NAMES)
 
 
