@@ -27,7 +27,7 @@ from headpose_ros.geometry.rotations import (
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
-from headpose_ros.perception.detect import DetectorError, YuNetDetector, find_yunet
+from headpose_ros.perception.detect import Detection, DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
 from headpose_ros.perception.smoothing import SmoothingOptions
@@ -359,6 +359,25 @@ def test_the_network_tells_faces_from_background(analyze, photo):
     places = rng.uniform([330, 230, 60], [480, 480, 160], (20, 3))
     background = analyze.network.estimate(photo, [CropWindow(*place) for place in places])
     assert np.median([e.landmark_confidence.mean() for e in background]) < 0.5
+
+
+def test_the_network_has_the_last_word_on_what_a_detector_finds(analyze, photo, monkeypatch):
+    (face,) = analyze.detector.detect(photo)
+    # Parts of the suit and of the flag, larger than the face: they come first under a cap.
+    lamps = [
+        Detection(np.array([x - 90, y - 90, 180, 180.0]), CropWindow(x, y, 180.0), 0.9995)
+        for x, y in [(400.0, 300.0), (420.0, 420.0), (100.0, 400.0), (60.0, 120.0)]
+    ]
+    monkeypatch.setattr(analyze.detector, 'detect', lambda *_: [*lamps, face])
+    monkeypatch.setattr(analyze, 'tracking', TrackingOptions(max_faces=1))
+    (found,) = analyze(photo)
+    assert abs(found.box[:2] + found.box[2:] / 2 - [221, 125]).max() < 40
+    assert analyze.left_out() == 0
+    monkeypatch.setattr(analyze, 'tracking', TrackingOptions())
+    analyze.reset()
+    for index in range(3):
+        faces = analyze.track(photo, index / 30)
+    assert len(faces) == 1
 
 
 def test_pictures_show_the_axes(analyze, photo):
