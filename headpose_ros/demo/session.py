@@ -36,6 +36,7 @@ from headpose_ros.ros.transport import prefer_shared_memory
 
 _ANGLES = ('yaw', 'pitch', 'roll')
 SETTLING = 1.0  # seconds from the last frame until its result has surely come
+_LONGEST_SETTLING = 20.0  # seconds
 _REFRESH = 4  # of the live table, per second
 
 
@@ -149,7 +150,7 @@ def _run_nodes(options: DemoOptions) -> dict[str, Any]:
             cleanup.callback(spin_in_thread(node))
         _watch(options, signals, observer, pose, camera)
         camera.stop()
-        time.sleep(SETTLING)
+        _settle(pose)
         recorder.check()
         return _report(options, observer, pose)
 
@@ -197,6 +198,19 @@ def _watch(
                 return
             time.sleep(1 / _REFRESH)
             live.update(_table(observer, pose))
+
+
+def _settle(pose: PoseNode) -> None:
+    """Wait for the results of the last frames, on a busy machine longer."""
+    end = time.monotonic() + _LONGEST_SETTLING
+    time.sleep(SETTLING)
+    while _is_at_work(pose.summary()) and time.monotonic() < end:
+        time.sleep(1 / _REFRESH)
+
+
+def _is_at_work(summary: dict[str, Any]) -> bool:
+    done = ('frames_out', 'frames_dropped', 'frames_late', 'frames_refused')
+    return bool(summary['frames_in'] > sum(summary[name] for name in done))
 
 
 def _table(observer: _Observer, pose: PoseNode) -> Table:
