@@ -13,3 +13,13 @@ class HeadposeError(Exception):
     def __str__(self) -> str:
         """Return the message on a single line, whatever a wrapped library put into it."""
         return ' '.join(super().__str__().split())
+
+
+def shortened(text: str, longest: int = 60) -> str:
+    """Return a name from outside, cut off where it is long."""
+    return text if len(text) <= longest else f'{text[:longest]}...'
+
+
+def quoted(text: str) -> str:
+    """Return a name from outside in quotes, on one line and cut off where it is long."""
+    return repr(shortened(text))

@@ -119,6 +119,41 @@ def test_mono16_in_both_byte_orders(big: int, dtype: str, padding: int) -> None:
 
 @pytest.mark.parametrize(('big', 'dtype'), [(0, '<u2'), (1, '>u2')])
 @pytest.mark.parametrize(
+    ('encoding', 'channels'), [('mono16', 1), ('rgb16', 3), ('bgra16', 4), ('bayer_rggb16', 1)]
+)
+@pytest.mark.parametrize(
+    ('white', 'grey'),  # a sample of half of it, and where that is of 255
+    [(255, 128), (1023, 128), (4095, 128), (16383, 128), (65535, 128)],
+)
+def test_samples_in_the_low_bits_are_no_black_picture(
+    encoding: str, channels: int, white: int, grey: int, big: int, dtype: str
+) -> None:
+    samples = np.full((8, 10, channels), (white + 1) // 2)
+    samples[:4] = white
+    raw = message(encoding, flat(samples.astype(dtype)), (10, 8), PADDING, big)
+    decoded = decode(raw)
+    assert (decoded[:3] == 255).all()
+    assert (decoded[5:] == grey).all()
+
+
+def test_one_bright_sample_says_how_many_bits_a_camera_has() -> None:
+    samples = np.full((6, 6, 1), 500)
+    dark = decode(message('mono16', flat(samples.astype('<u2')), (6, 6)))
+    samples[2, 3] = 4000
+    bright = decode(message('mono16', flat(samples.astype('<u2')), (6, 6)))
+    assert (dark[0, 0, 0], bright[0, 0, 0], bright[2, 3, 0]) == (125, 31, 249)
+
+
+@given(st.integers(0, 65535), st.integers(0, 65535))
+def test_brighter_samples_are_never_darker_pixels(one: int, other: int) -> None:
+    samples = np.array([[[one], [other]]], '<u2')
+    first, second = decode(message('mono16', flat(samples), (2, 1)))[0, :, 0]
+    assert (one <= other) <= (first <= second)
+    assert max(first, second) >= 63 or max(one, other) < 63  # at most two bits are left empty
+
+
+@pytest.mark.parametrize(('big', 'dtype'), [(0, '<u2'), (1, '>u2')])
+@pytest.mark.parametrize(
     ('encoding', 'order'),
     [
         ('bgr16', [0, 1, 2]),
@@ -210,6 +245,7 @@ def test_last_row_may_come_without_its_padding() -> None:
 )
 def test_sizes_and_steps(width: int, height: int, padding: int, encoding: str) -> None:
     image = noise(height, width)
+    image[0, 0] = 255  # of 16-bit pictures the brightest sample says how many bits there are
     if encoding.startswith('mono'):
         image = np.repeat(image[..., :1], 3, axis=2)
     samples = {
@@ -261,7 +297,9 @@ def bad(**changes: Any) -> SimpleNamespace:
     [
         (bad(encoding='rgb9'), ["'rgb9'", 'expected one of', 'bgr8']),
         (bad(encoding=''), ["unknown encoding ''"]),
-        (bad(encoding='16UC1'), ['16UC1', 'mono16']),
+        (bad(encoding='x' * 10_000), [f"'{'x' * 60}...'"]),
+        (bad(encoding='16UC1'), ['16UC1', 'depth', 'expected a picture', 'mono16']),
+        (bad(encoding='32FC1'), ['32FC1', 'depth', 'expected a picture']),
         (bad(width=0), ['zero size', '0x4']),
         (bad(height=0), ['zero size', '6x0']),
         (bad(width=2**31, height=2**31), ['huge', 'at most 64 megapixels']),
@@ -299,6 +337,8 @@ def test_rare_encoding_goes_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> Non
     assert decode(bad(encoding='8SC3')) is image
     with pytest.raises(ImageError, match='not a color format'):
         decode(bad(encoding='rgb9'))
+    with pytest.raises(ImageError, match='64FC1 is no encoding of a picture'):
+        decode(bad(encoding='64FC1'))
 
 
 def test_encode_fills_a_message_that_decodes_to_the_same() -> None:

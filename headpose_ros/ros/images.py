@@ -7,6 +7,7 @@ are read as BT.601 with limited range, which is what V4L2 cameras deliver.
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from headpose_ros.errors import HeadposeError
+from headpose_ros.errors import HeadposeError, quoted
 
 MAX_PIXELS = 64 * 1024 * 1024
 """Largest accepted image in pixels; a corrupt header must not make a node allocate gigabytes."""
@@ -60,6 +61,10 @@ class _Planar:
 
 _UYVY = _Packed(2, cv2.COLOR_YUV2BGR_UYVY, even=(2, 1))
 _YUYV = _Packed(2, cv2.COLOR_YUV2BGR_YUYV, even=(2, 1))
+#: The largest samples of cameras of 8 to 16 bits.
+_WHITES = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
+#: Encodings of numbers that are no colours: no 8-bit picture can be made of them.
+_NUMBERS = re.compile(r'(16|32|64)[USF]C\d')
 # OpenCV names a Bayer pattern after the second row's second and third pixel, ROS after the first
 # row's first two: ROS "rggb" is OpenCV "BG".
 _BAYER = {
@@ -216,7 +221,10 @@ def _decode_packed(message: Any, layout: _Packed) -> Bgr:
 
 
 def _narrow(pixels: Array, big_endian: bool) -> Array:
-    """Scale 16-bit samples to 8 bits: 0 stays 0, 65535 becomes 255, rounded between.
+    """Scale 16-bit samples to 8 bits: 0 stays 0, the largest that the camera has becomes 255.
+
+    Cameras of 10, 12 and 14 bits may put their samples into the low bits, which no field of the
+    message says: what the picture holds decides, so a dark picture may come out brighter.
 
     Args:
         pixels: uint8 (H, W, 2 C) bytes of the samples.
@@ -228,7 +236,8 @@ def _narrow(pixels: Array, big_endian: bool) -> Array:
     stored = np.dtype('>u2' if big_endian else '<u2')
     samples = np.ascontiguousarray(pixels).view(stored).astype(np.uint16, copy=False)
     height, width, channels = samples.shape
-    narrow = cv2.convertScaleAbs(samples, alpha=1.0 / 257.0)
+    white = min(white for white in _WHITES if white >= samples.max())
+    narrow = cv2.convertScaleAbs(samples, alpha=255.0 / white)
     return narrow.reshape(height, width, channels)
 
 
@@ -266,7 +275,12 @@ def _from_full_chroma(luma: Array, chroma: Array) -> Bgr:
 
 def _decode_with_cv_bridge(message: Any) -> Bgr:
     """Leave an encoding that is rare to cv_bridge, where a ROS distribution provides it."""
-    known = f'unknown encoding {message.encoding!r}: expected one of {", ".join(ENCODINGS)}'
+    if _NUMBERS.fullmatch(message.encoding):
+        raise ImageError(
+            f'{message.encoding} is no encoding of a picture, but of depth and other numbers: '
+            'expected a picture, such as mono16 for grey of 8 to 16 bits'
+        )
+    known = f'unknown encoding {quoted(message.encoding)}: expected one of {", ".join(ENCODINGS)}'
     try:
         from cv_bridge import CvBridge
     except ImportError:
