@@ -302,3 +302,30 @@ def test_depth_that_cannot_be_used_is_refused_in_words():
     ):
         with pytest.raises(ImageError, match=said):
             decode_depth(SimpleNamespace(**{**vars(good), **changes}), (3, 2))
+
+
+@pytest.mark.parametrize(
+    ('values', 'encoding', 'said'),
+    [
+        (MILLIMETRES.astype('<f4'), '32FC1', 'is 1500 m: expected metres, as 32FC1 has'),
+        (np.array([[0, 1], [2, 3]], '<u2'), '16UC1', 'is 0.002 m: expected millimetres, as 16UC1'),
+        (np.array([[np.nan, 900], [np.inf, 800]], '<f4'), '32FC1', 'is 850 m: expected metres'),
+        (np.array([[np.nan, 9e-4], [-1, 8e-4]], '<f4'), '32FC1', 'is 0.00085 m'),
+    ],
+)
+def test_depth_in_another_unit_than_the_encoding_s_is_refused(values, encoding, said):
+    with pytest.raises(ImageError, match=said):
+        decode_depth(message(values, encoding), values.shape[::-1])
+
+
+@pytest.mark.parametrize('hole', [0.0, -1.0, np.nan, np.inf, -np.inf])
+def test_an_image_of_holes_has_no_unit_and_no_distance(hole):
+    depth = decode_depth(message(np.full((3, 4), hole, '<f4'), '32FC1'), (4, 3))
+    assert np.isnan(depth.at([[1.0, 1.0]])).all()
+
+
+def test_the_unit_is_seen_from_all_of_a_large_image():
+    values = np.full((480, 640), 1500.0, '<f4')
+    values[:200] = 1.5  # less than half of it
+    with pytest.raises(ImageError, match='1500 m'):
+        decode_depth(message(values, '32FC1'), (640, 480))
