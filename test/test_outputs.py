@@ -32,6 +32,7 @@ from headpose_ros.ros import qos
 from headpose_ros.ros.cloud import landmark_cloud
 from headpose_ros.ros.messages import located
 from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
+from headpose_ros.ros.tf import face_frames, frame_problem
 
 CAMERA = CameraModel(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))
 SIZE = (640, 480)
@@ -165,6 +166,44 @@ def test_nothing_is_made_that_nobody_listens_to(rig, monkeypatch):
     assert set(made) == {'main_face_message'}
 
 
+@pytest.mark.parametrize('frame', ['', '/', '//', 'face_f1', '/gaze_f123'])
+def test_nothing_goes_below_a_frame_that_can_have_no_faces(rig, frame):
+    here, header = rig(OutputOptions()), Header(stamp=HEADER.stamp, frame_id=frame)
+    others = [topic for topic in here.received if topic != '/tf']
+    assert here.publish_until(
+        lambda: all(len(here.received[topic]) > 5 for topic in others), header=header
+    )
+    assert not here.received['/tf']
+    assert here.received['faces'][-1].header == header
+    assert 'no face has a frame on /tf; set frame_id' in frame_problem(frame)
+
+
+def test_tf_has_no_slash_in_front_and_messages_the_frame_of_the_image(rig):
+    here, header = rig(OutputOptions()), Header(stamp=HEADER.stamp, frame_id='/optical')
+    assert here.publish_until(lambda: all(here.received.values()), header=header)
+    assert {t.header.frame_id for t in here.received['/tf'][-1].transforms} == {'optical'}
+    assert here.received['faces'][-1].header == header
+    assert "frame_id is '/optical': tf2 has no names that begin with a slash" in frame_problem(
+        '/optical'
+    )
+
+
+@pytest.mark.parametrize('frame', ['optical', 'face_camera', 'a/b', 'x' * 10_000, 'ümlaut'])
+def test_any_other_frame_has_faces_and_no_problem(frame):
+    assert frame_problem(frame) == ''
+    placed = [located(face(), CAMERA)]
+    frames = face_frames(Header(stamp=HEADER.stamp, frame_id=frame), placed).transforms
+    assert [t.header.frame_id for t in frames] == [frame] * 2
+
+
+@pytest.mark.parametrize(('frame', 'output'), [('optical', '/optical'), ('/optical', 'optical')])
+def test_the_frame_of_the_camera_needs_no_transform(rig, frame, output):
+    here = rig(OutputOptions(output_frame=output))
+    header = Header(stamp=HEADER.stamp, frame_id=frame)
+    assert here.publish_until(lambda: all(here.received.values()), header=header)
+    assert here.received['head_pose'][-1].header.frame_id == 'optical'
+
+
 def static_transform(parent, child):
     """x of the child ahead along the parent's z: REP 103's body axes from optical ones."""
     turn = Quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5)
@@ -211,6 +250,7 @@ class Log:
 
     def warning(self, text, **_):
         self.lines.append(text)
+        return True
 
 
 def test_a_missing_output_frame_is_named_once_and_no_pose_is_published(rig, monkeypatch):
@@ -227,6 +267,28 @@ def test_a_missing_output_frame_is_named_once_and_no_pose_is_published(rig, monk
     assert len(log.lines) <= 2  # before the first transform came optical was missing, too
     assert log.lines[-1].startswith('no transform from optical to base_link: base_link is not in')
     assert log.lines[-1].endswith('no poses are published')
+
+
+def test_images_without_a_frame_have_no_output_frame(rig, monkeypatch):
+    here, log = rig(OutputOptions(output_frame='base_link')), Log()
+    monkeypatch.setattr(here.outputs, '_log', log)
+    for frame in ('', '', '/'):
+        header = Header(stamp=HEADER.stamp, frame_id=frame)
+        assert not here.outputs.publish(header, SIZE, [face()], CAMERA)
+    assert log.lines == [
+        'no transform to base_link: images have no frame_id; no poses are published'
+    ]
+
+
+def test_frames_that_change_with_every_image_do_not_fill_the_log(ros, capfd):
+    node = rclpy.create_node('test_outputs')
+    outputs = FaceOutputs(node, OutputOptions(output_frame='base_link'))
+    for number in range(50):
+        header = Header(stamp=HEADER.stamp, frame_id=f'camera_{number % 2}')
+        assert not outputs.publish(header, SIZE, [face()], CAMERA)
+    outputs.destroy()
+    node.destroy_node()
+    assert ''.join(capfd.readouterr()).count('no transform from') == 1
 
 
 def test_asking_for_hri_without_its_messages_fails_before_anything_is_made(ros, monkeypatch):

@@ -158,7 +158,34 @@ def test_transforms_that_are_none_are_left_out(bad):
     zero = link('base', 'camera')
     zero.transform.rotation = Quaternion(x=0.0, y=0.0, z=0.0, w=0.0)
     buffer = filled(zero, link('base', 'camera', (bad, 0.0, 0.0)), link('base', 'base'))
+    buffer.add([link('', 'camera'), link('base', '/'), link('/base', 'base')], static=True)
     assert not buffer._links
+
+
+def test_a_camera_may_be_called_like_a_face():
+    buffer = filled(link('base', 'face_camera'), link('face_camera', 'gaze_optical'))
+    assert buffer.lookup('base', 'gaze_optical', at(10.0)).translation.tolist() == [0, 0, 0]
+    buffer = filled(link('base', 'face_f1'), link('base', 'gaze_f12'), link('base', '/face_f3'))
+    assert not buffer._links
+
+
+def test_frames_that_never_come_again_do_not_fill_the_memory():
+    buffer = filled(static=[link('base', 'arm')])
+    for number in range(5000):
+        buffer.add([link('base', 'camera'), link('base', f'person_{number}')], static=False)
+    assert len(buffer._links) <= 2000
+    for name in ('arm', 'camera', 'person_4999'):
+        buffer.lookup('base', name, at(10.0))
+
+
+def test_names_of_any_length_are_told_in_short():
+    buffer = filled(*(link(f'{n}' + 'x' * 10_000, 'y' * 9_999 + f'{n}') for n in range(100)))
+    for target, source in (('z' * 10_000, 'y'), ('0' + 'x' * 10_000, 'y' * 9_999 + '1')):
+        with pytest.raises(TransformProblem) as error:
+            buffer.lookup(target, source, at(10.0))
+        assert len(str(error.value)) < 5000
+    with pytest.raises(TransformProblem, match=r'the last of y{60}\.\.\. is 1'):
+        buffer.lookup('1' + 'x' * 10_000, 'y' * 9_999 + '1', at(11.0))
 
 
 def test_a_transform_that_comes_a_moment_later_is_waited_for():

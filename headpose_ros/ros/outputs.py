@@ -24,7 +24,7 @@ from headpose_ros.ros.hri import HriFaces, heard
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import LocatedFace, faces_message, located, main_face_message
 from headpose_ros.ros.tf import FaceFrames
-from headpose_ros.ros.transforms import TransformProblem, listen, patient_lookup
+from headpose_ros.ros.transforms import TransformProblem, frame_name, listen, patient_lookup
 
 _WARNING_PERIOD = 5.0
 
@@ -104,7 +104,7 @@ class FaceOutputs:
         moved = self._in_output_frame(header, placed)
         if moved is None:
             return False
-        frame = self.options.output_frame or header.frame_id
+        frame = frame_name(self.options.output_frame) or header.frame_id
         self._publish_poses(Header(stamp=header.stamp, frame_id=frame), size, moved)
         return True
 
@@ -129,12 +129,14 @@ class FaceOutputs:
 
     def _in_output_frame(self, header: Any, faces: list[LocatedFace]) -> list[LocatedFace] | None:
         """Return the faces in the output frame; None where the transform is not there."""
-        target = self.options.output_frame
-        if self._transforms is None or target == header.frame_id:
+        target, source = frame_name(self.options.output_frame), frame_name(header.frame_id)
+        if self._transforms is None or target == source:
             return faces
         stamp = Time.from_msg(header.stamp).nanoseconds
         try:
-            found = patient_lookup(self._transforms, target, header.frame_id, stamp)
+            if not source:
+                raise TransformProblem(f'no transform to {target}: images have no frame_id')
+            found = patient_lookup(self._transforms, target, source, stamp)
         except TransformProblem as problem:
             self._complain(problem)
             return None
@@ -142,9 +144,10 @@ class FaceOutputs:
         return [one.in_frame(found.rotation, found.translation) for one in faces]
 
     def _complain(self, problem: TransformProblem) -> None:
-        """Log what is missing once; a transform that is merely late now and then, seldom."""
+        """Log what is missing once; a transform that is merely late, now and then."""
         if problem.is_late:
             self._log.warning(f'{problem}; poses dropped', throttle_duration_sec=_WARNING_PERIOD)
-        elif problem.cause != self._complaint:
+        elif problem.cause != self._complaint and self._log.warning(
+            f'{problem}; no poses are published', throttle_duration_sec=_WARNING_PERIOD
+        ):
             self._complaint = problem.cause
-            self._log.warning(f'{problem}; no poses are published')

@@ -7,12 +7,15 @@ from typing import Any
 
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
 from rclpy.node import Node
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from headpose_ros.errors import quoted
 from headpose_ros.geometry.rotations import GAZE
 from headpose_ros.perception.faces import Face, Pose
 from headpose_ros.ros import qos
 from headpose_ros.ros.messages import LocatedFace, pose_message
+from headpose_ros.ros.transforms import frame_name, is_face_frame
 
 # tf2_ros' own broadcaster publishes this very message with this very profile, and is not on every
 # machine: one plain publisher serves all of them.
@@ -32,15 +35,34 @@ class FaceFrames:
     def publish(self, header: Any, faces: Sequence[LocatedFace]) -> None:
         """Publish the frames of all faces of one image under the image's stamp."""
         if faces and self._publisher.get_subscription_count():
-            self._publisher.publish(face_frames(header, faces))
+            frames = face_frames(header, faces)
+            if frames.transforms:
+                self._publisher.publish(frames)
 
     def destroy(self) -> None:
         """Withdraw the publisher."""
         self._node.destroy_publisher(self._publisher)
 
 
+def frame_problem(frame: str) -> str:
+    """Return what is wrong with the frame of images, and what to do; empty for nothing."""
+    cure = 'set frame_id in the driver of the camera'
+    name = frame_name(frame)
+    if not name:
+        return f'frame_id is empty: no face has a frame on /tf; {cure}'
+    if is_face_frame(name):
+        return f'frame_id is {name!r}, the name of a face: no face has a frame on /tf; {cure}'
+    if name != frame:
+        return f'frame_id is {quoted(frame)}: tf2 has no names that begin with a slash; {cure}'
+    return ''
+
+
 def face_frames(header: Any, faces: Sequence[LocatedFace]) -> TFMessage:
-    """Return both frames of all faces of one image."""
+    """Return both frames of all faces of one image; none below a frame that can have none."""
+    parent = frame_name(header.frame_id)
+    if not parent or is_face_frame(parent):
+        return TFMessage()
+    header = Header(stamp=header.stamp, frame_id=parent)
     makers = (face_transform, gaze_transform)
     return TFMessage(transforms=[make(header, face.face) for face in faces for make in makers])
 

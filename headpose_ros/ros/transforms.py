@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from bisect import bisect_left, insort
@@ -15,7 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from tf2_msgs.msg import TFMessage
 
-from headpose_ros.errors import HeadposeError
+from headpose_ros.errors import HeadposeError, shortened
 from headpose_ros.geometry.rotations import matrix_from_quaternion, scipy_rotation
 from headpose_ros.ros import qos
 
@@ -24,9 +25,12 @@ _DEPTH = 100
 _HISTORY = 10.0
 #: Longest chain of frames up to the root; more is a loop.
 _LONGEST_CHAIN = 100
-#: Frames of faces are leaves with names that never come again: nobody's output frame, and kept
-#: they would fill the memory.
-_LEAVES = ('face_', 'gaze_')
+#: Names of this package's own frames of faces: nobody's output frame, and always new ones.
+_FACES = re.compile(r'(face|gaze)_f\d+')
+#: Frames that are remembered; of more, those that moved longest ago are forgotten.
+_MOST_FRAMES = 2000
+#: Frames that a message names, and characters of what tf2 has to say.
+_MOST_NAMED, _LONGEST_REASON = 50, 300
 #: How long, s, and how often a transform that is a little late is waited for.
 _PATIENCE, _LOOK = 0.1, 0.005
 
@@ -87,6 +91,19 @@ class Transforms(Protocol):
     def destroy(self) -> None:
         """Stop listening."""
         ...
+
+
+def frame_name(frame: str) -> str:
+    """Return the name of a frame as tf2 has it.
+
+    ROS 1's names began with a slash, and some drivers still have them.
+    """
+    return frame.lstrip('/')
+
+
+def is_face_frame(name: str) -> bool:
+    """Return whether a frame is one that this package publishes for a face."""
+    return _FACES.fullmatch(name) is not None
 
 
 def listen(node: Node) -> Transforms:
@@ -169,27 +186,35 @@ class TransformBuffer:
                 self._add(message, static)
 
     def _add(self, message: Any, static: bool) -> None:
-        child, parent = _name(message.child_frame_id), _name(message.header.frame_id)
+        child, parent = frame_name(message.child_frame_id), frame_name(message.header.frame_id)
         transform = _transform(message.transform)
-        if transform is None or child == parent or child.startswith(_LEAVES):
+        if transform is None or not (child and parent) or child == parent or is_face_frame(child):
             return
-        link = self._links.get(child)
+        link = self._links.pop(child, None)
         if link is None or (link.parent, link.static) != (parent, static):
-            link = self._links[child] = _Link(parent, static)
+            link = _Link(parent, static)
+        self._links[child] = link  # behind those that moved before
+        self._forget()
         stamp = message.header.stamp
         link.add(int(stamp.sec) * 10**9 + int(stamp.nanosec), transform)
 
+    def _forget(self) -> None:
+        if len(self._links) > _MOST_FRAMES:
+            moving = (name for name, link in self._links.items() if not link.static)
+            self._links.pop(next(moving, next(iter(self._links))))
+
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
         """Return the transform; see :meth:`Transforms.lookup`."""
-        target, source = _name(target), _name(source)
+        target, source = frame_name(target), frame_name(source)
         with self._lock:
             self._check_known(target, source)
             up, down = self._chain(source), self._chain(target)
             common = next((name for name in up if name in down), None)
             if common is None:
+                source, target, *roots = map(shortened, (source, target, up[-1], down[-1]))
                 raise TransformProblem(
                     f'no transform from {source} to {target}: their trees are not connected, '
-                    f'{source} hangs below {up[-1]} and {target} below {down[-1]}'
+                    f'{source} hangs below {roots[0]} and {target} below {roots[1]}'
                 )
             there = self._upward(up[: up.index(common)], target, source, stamp)
             back = self._upward(down[: down.index(common)], target, source, stamp)
@@ -204,7 +229,7 @@ class TransformBuffer:
         chain = [frame]
         while (link := self._links.get(chain[-1])) is not None:
             if len(chain) > _LONGEST_CHAIN:
-                raise TransformProblem(f'the tree of frames has a loop at {chain[-1]}')
+                raise TransformProblem(f'the tree of frames has a loop at {shortened(chain[-1])}')
             chain.append(link.parent)
         return chain
 
@@ -224,16 +249,19 @@ def _check_known(known: set[str], target: str, source: str) -> None:
     """Raise TransformProblem that names the frame that is not in the tree."""
     for frame in (target, source):
         if frame not in known:
-            names = ', '.join(sorted(known)) or 'none'
+            source, target, frame = map(shortened, (source, target, frame))
+            names = ', '.join(map(shortened, sorted(known)[:_MOST_NAMED])) or 'none'
+            more = len(known) - _MOST_NAMED
             raise TransformProblem(
                 f'no transform from {source} to {target}: {frame} is not in the tree',
-                f'known frames: {names}',
+                f'known frames: {names}' + (f' and {more} more' if more > 0 else ''),
             )
 
 
 def _untimely(
     target: str, source: str, frame: str, stamp: int, first: int, last: int
 ) -> TransformProblem:
+    source, target, frame = map(shortened, (source, target, frame))
     late = stamp > last
     gap = (stamp - last if late else first - stamp) * 1e-9
     when = f'the last of {frame} is {gap:.3f} s older'
@@ -250,11 +278,6 @@ def _transform(message: Any) -> Transform | None:
     if not (np.isfinite(place).all() and np.isfinite(turn).all() and turn.any()):
         return None
     return Transform(matrix_from_quaternion(turn), place)
-
-
-def _name(frame: str) -> str:
-    # ROS 1's names began with a slash, and some drivers still have them.
-    return frame.lstrip('/')
 
 
 class _Listener:
@@ -295,18 +318,24 @@ class _Tf2Listener:
         import yaml
         from rclpy.time import Time
 
-        target, source = _name(target), _name(source)
+        target, source = frame_name(target), frame_name(source)
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp))
         except self._tf2_ros.ExtrapolationException as error:
             # It says which way, and by how much, in words only.
             late = 'future' in str(error)
             raise TransformProblem(
-                f'no transform from {source} to {target} at the time of the image', str(error), late
+                f'no transform from {shortened(source)} to {shortened(target)} at the time of the '
+                'image',
+                shortened(str(error), _LONGEST_REASON),
+                late,
             ) from None
         except self._tf2_ros.TransformException as error:
             _check_known(_names(yaml.safe_load(self._buffer.all_frames_as_yaml())), target, source)
-            raise TransformProblem(f'no transform from {source} to {target}: {error}') from None
+            raise TransformProblem(
+                f'no transform from {shortened(source)} to {shortened(target)}: '
+                f'{shortened(str(error), _LONGEST_REASON)}'
+            ) from None
         transform = _transform(found.transform)
         assert transform is not None  # tf2 refuses transforms that are none
         return transform
