@@ -111,6 +111,17 @@ def test_whatever_passes_is_in_range(value: Any) -> None:
     assert type(rate) is float and 0.0 <= rate <= 100.0
 
 
+def test_true_without_quotes_is_a_choice_of_that_name() -> None:
+    @dataclass(frozen=True)
+    class Three:
+        rectified: str = parameter('auto', 'Whether.', choices=('auto', 'true', 'false'))
+
+    assert validate(Three, 'rectified', True) == 'true'
+    assert validate(Three, 'rectified', False) == 'false'
+    with pytest.raises(ParameterProblem, match="one of 'auto', 'true', 'false'"):
+        validate(Three, 'rectified', 'yes')
+
+
 def test_fields_that_are_no_parameters_are_a_mistake() -> None:
     @dataclass(frozen=True)
     class Plain:

@@ -136,7 +136,8 @@ def _rule(item: DataclassField[Any], kind: Any) -> Rule:
 def validate(config_class: type[Any], name: str, value: Any) -> Any:
     """Return a value in the type of a parameter.
 
-    A whole number is taken for a float and, so that `-p source:=0` works, for a text.
+    A whole number is taken for a float and, so that `-p source:=0` works, for a text; so is a
+    truth value where `'true'` or `'false'` is a choice.
 
     Args:
         config_class: configuration class.
@@ -175,6 +176,8 @@ def _scalar(rule: Rule, value: Any, kind: type[Any], item: Any) -> Any:
         return int(item)
     if kind is str and (whole or isinstance(item, str)):
         return str(item)
+    if kind is str and isinstance(item, bool) and str(item).lower() in rule.choices:
+        return str(item).lower()
     if kind is bool and isinstance(item, bool):
         return item
     raise _refusal(rule, value, _EXPECTED[rule.type])
