@@ -11,7 +11,6 @@ pytest.importorskip('rclpy')
 
 from builtin_interfaces.msg import Time
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
@@ -22,7 +21,6 @@ from headpose_ros.msg import Face as Face_
 from headpose_ros.msg import FacialLandmarks
 from headpose_ros.perception.faces import Face, Pose, Twist
 from headpose_ros.perception.sizes import FaceSizes
-from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import (
     face_from_message,
@@ -225,34 +223,3 @@ def test_markers_of_a_face_that_left_are_deleted_once():
         (kind, 3, Marker.DELETE) for kind in ('axes', 'box', 'cone', 'landmarks', 'label')
     }
     assert maker.message(HEADER, []).markers == []
-
-
-def info(k, d=(), model='plumb_bob'):
-    return CameraInfo(k=np.array(k, np.float64), d=list(d), distortion_model=model)
-
-
-GOOD = [600.0, 0, 320, 0, 600, 240, 0, 0, 1]
-
-
-def test_camera_info_becomes_a_camera():
-    camera = camera_model(info(GOOD, [0.1, 0, 0, 0], 'equidistant'))
-    assert camera.fisheye
-    assert camera.K[0, 2] == 320
-
-
-def test_zero_k_means_uncalibrated():
-    assert camera_model(info([0.0] * 9)) is None
-
-
-@pytest.mark.parametrize(
-    ('broken', 'said'),
-    [
-        (info([float('nan'), *GOOD[1:]]), 'NaN'),
-        (info(GOOD, [float('inf'), 0.0, 0.0, 0.0]), 'NaN or infinity'),
-        (info([-600.0, *GOOD[1:]]), 'expected positive focal lengths'),
-        (info([*GOOD[:8], 0.0]), 'K'),
-    ],
-)
-def test_broken_camera_info_is_refused(broken, said):
-    with pytest.raises(CameraInfoError, match=said):
-        camera_model(broken)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.rotations import (
+    FRONTAL,
     face_from_aligned,
     geodesic,
     matrix_from_aflw,
@@ -158,3 +159,11 @@ def test_there_is_no_sight_where_the_lens_model_ends():
     for camera in (curls, sideways):
         sights = camera.sights([inside, outside])
         assert np.isfinite(sights[0]).all() and np.isnan(sights[1]).all()
+
+
+def test_rays_that_are_all_parallel_place_nothing():
+    endless = CameraModel(np.diag([1e300, 1e300, 1.0]), np.zeros(0))
+    pixels = project(FRONTAL, np.array([0.0, 0.0, 0.8]), CAMERAS['no distortion'])
+    pose = pose_in_camera(pixels, FRONTAL, pixels.mean(axis=0), endless)
+    assert pose.position is None
+    assert pose.rotation == pytest.approx(FRONTAL)

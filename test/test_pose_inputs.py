@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from small_models import write_small
 from std_msgs.msg import Header
 
@@ -44,10 +44,14 @@ def photo() -> np.ndarray:
 class Desk:
     """The pose node, cameras and a listener in one process."""
 
-    def __init__(self, photo: np.ndarray, **parameters: Any) -> None:
+    def __init__(self, photo: np.ndarray, remap: Sequence[str] = (), **parameters: Any) -> None:
         self.photo = photo
         values = {'device': 'cpu', 'confirm_hits': 1, **parameters}
-        self.pose = PoseNode(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()])
+        rules = [word for rule in remap for word in ('-r', rule)]
+        self.pose = PoseNode(
+            cli_args=['--ros-args', *rules],
+            parameter_overrides=[Parameter(k, value=v) for k, v in values.items()],
+        )
         self.node = rclpy.create_node('desk')
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.pose)
@@ -203,15 +207,18 @@ def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
     assert one.statuses['pose: camera'].level == DiagnosticStatus.ERROR
     camera, store = one.camera('camera/image_raw'), one.listen('faces')
 
-    def shows(text: str, info: Any = None) -> bool:
-        if info is not None:
-            infos.publish(info)
-        one.ask(camera, store, encode_bgr(photo, header(time.time())))
-        return one.diagnosed('pose: camera', text)
+    def shows(text: str, info: Any = None, ahead: float = 0.0) -> bool:
+        """Send images, each answered, until the diagnostics have a text."""
+
+        def said() -> bool:
+            if info is not None:
+                infos.publish(info)
+            one.ask(camera, store, encode_bgr(photo, header(time.time() + ahead)))
+            return text in one.statuses['pose: camera'].message
+
+        return one.until(said)
 
     assert shows('no camera_info yet')
-    from sensor_msgs.msg import CameraInfo
-
     infos = one.camera('camera/camera_info', CameraInfo)
     zero, nan, good = uncalibrated(512, 512), pinhole(512, 512, 1.0), pinhole(512, 512, 1.0)
     nan.k = np.full(9, np.nan)
@@ -226,11 +233,175 @@ def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
     values = {v.key: v.value for v in one.statuses['pose: camera'].values}
     assert {'rate in (Hz)', 'rate out (Hz)', 'age p95 (ms)', 'infer median (ms)'} <= set(values)
     assert int(values['frames_in']) == int(values['frames_out'])
-    one.ask(camera, store, encode_bgr(photo, header(time.time() + 60)))
-    assert one.diagnosed('pose: camera', 'in the future')
-    one.ask(camera, store, encode_bgr(photo, header(time.time() - 60)))
-    assert one.diagnosed('pose: camera', 'stale')
+    assert shows('in the future', ahead=60.0)
+    assert shows('stale', ahead=-60.0)
     assert one.diagnosed('pose: camera', 'no images for')
+
+
+def place(answer: Faces) -> np.ndarray:
+    """Return where the only face is, m."""
+    (face,) = answer.faces
+    assert face.head_pose.translation_is_metric
+    position = face.head_pose.pose.pose.position
+    return np.array([position.x, position.y, position.z])
+
+
+def angles(answer: Faces) -> np.ndarray:
+    """Return yaw, pitch and roll of the only face in rad."""
+    head = answer.faces[0].head_pose
+    return np.array([head.yaw, head.pitch, head.roll])
+
+
+class Calibrated:
+    """A camera of a desk that sends a camera_info with every image."""
+
+    def __init__(self, one: Desk, image: str, info: str, kind: Any = Image) -> None:
+        self.desk, self.store = one, one.listen('faces')
+        self.images, self.infos = one.camera(image, kind), one.camera(info, CameraInfo)
+        self.seconds = 5.0
+
+    def answer(self, picture: np.ndarray, info: CameraInfo, frame: str = FRAME) -> Faces:
+        self.seconds += 2.0  # filters start anew, ids are forgotten
+        head = header(self.seconds, frame)
+        message = encode_bgr(picture, head)
+        if self.images.msg_type is CompressedImage:
+            data = cv2.imencode('.png', picture)[1].tobytes()
+            message = CompressedImage(header=head, format='png', data=data)
+        info.header = message.header
+        self.infos.publish(info)
+        camera = self.desk.pose._cameras['camera']
+        assert self.desk.until(lambda: camera.info and camera.info.header == head)
+        return self.desk.ask(self.images, self.store, message)
+
+
+def calibrated(one: Desk) -> Calibrated:
+    return Calibrated(one, 'camera/image_raw', 'camera/camera_info')
+
+
+def test_binned_and_cropped_pictures_have_the_pose_of_the_full_one(desk, photo):
+    camera = calibrated(desk())
+    large = cv2.resize(photo, (1024, 1024), interpolation=cv2.INTER_LINEAR)
+    full = pinhole(1024, 1024, 1.0)
+    binned = pinhole(1024, 1024, 1.0)
+    binned.binning_x = binned.binning_y = 2
+    cropped = pinhole(1024, 1024, 1.0)
+    cropped.roi = RegionOfInterest(x_offset=300, y_offset=10, width=500, height=480)
+    both = pinhole(1024, 1024, 1.0)
+    both.roi, both.binning_x, both.binning_y = cropped.roi, 2, 2
+    part = np.ascontiguousarray(large[10:490, 300:800])
+    half, quarter = (
+        cv2.resize(p, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for p in (large, part)
+    )
+    truth = camera.answer(large, full)
+    for picture, info in ((half, binned), (part, cropped), (quarter, both)):
+        answer = camera.answer(picture, info)
+        assert place(answer) == pytest.approx(place(truth), rel=0.03, abs=0.01)
+        assert angles(answer) == pytest.approx(angles(truth), abs=np.radians(2))
+
+
+@pytest.mark.parametrize(
+    ('topic', 'kind', 'parameters'),
+    [
+        ('/cam/image_rect_color', Image, {}),
+        ('/cam/image_rect/compressed', CompressedImage, {'image_transport': 'compressed'}),
+        ('/cam/undistorted', Image, {'rectified': True}),
+    ],
+)
+def test_of_rectified_pictures_p_counts(desk, photo, topic, kind, parameters):
+    inner = 'camera/image_raw' + ('/compressed' if kind is CompressedImage else '')
+    rules = [f'{inner}:={topic}', 'camera/camera_info:=/cam/camera_info']
+    camera = Calibrated(desk(remap=rules, **parameters), topic, '/cam/camera_info', kind)
+    plain, lens = pinhole(512, 512, 1.0), pinhole(512, 512, 1.6)
+    lens.p = plain.p
+    lens.d = [-0.3, 0.08, 0.0, 0.0, 0.0]
+    truth, answer = camera.answer(photo, plain), camera.answer(photo, lens)
+    assert place(answer) == pytest.approx(place(truth), abs=0.005)
+    lens.p = np.zeros(12)
+    answer = camera.answer(photo, lens)
+    assert not answer.faces[0].head_pose.translation_is_metric
+    assert camera.desk.diagnosed('pose: camera', 'uncalibrated (P is zero)')
+    values = {v.key: v.value for v in camera.desk.statuses['pose: camera'].values}
+    assert values['calibration'] == 'P, for rectified images'
+
+
+def test_what_counts_as_rectified_may_change_while_the_node_runs(desk, photo):
+    camera = calibrated(desk())
+    info = pinhole(512, 512, 1.0)
+    info.p = pinhole(512, 512, 2.0).p
+    raw = place(camera.answer(photo, info))
+    (result,) = camera.desk.pose.set_parameters([Parameter('rectified', value='true')])
+    assert result.successful, result.reason
+    rectified = place(camera.answer(photo, info))
+    # Half the field of view at the same size in the picture is farther away.
+    ratio = np.tan(1.0) / np.tan(0.5)
+    assert np.linalg.norm(raw) / np.linalg.norm(rectified) == pytest.approx(ratio, rel=0.3)
+
+
+@pytest.fixture
+def unthrottled(monkeypatch):
+    """Let every warning through: what is told once is so by itself."""
+    monkeypatch.setattr('headpose_ros.ros.inputs._WARNING_PERIOD', 0.0)
+
+
+def test_a_calibration_that_cannot_be_used_costs_no_frame_and_is_told_once(
+    desk, photo, capfd, unthrottled
+):
+    camera = calibrated(desk())
+    good = pinhole(512, 512, 1.0)
+    bad = [pinhole(512, 512, 1.0) for _ in range(4)]
+    bad[0].d = [0.1] * 6
+    bad[1].distortion_model = 'omnidirectional'
+    bad[2].k[0] = np.nan
+    bad[3].width = 256
+    said = ('D has 6', "'omnidirectional'", 'K holds NaN', 'is for 256x512, images are 512x512')
+    for info, text in zip(bad, said, strict=True):
+        for _ in range(3):
+            answer = camera.answer(photo, info)
+            assert not answer.faces[0].head_pose.translation_is_metric
+        assert camera.desk.diagnosed('pose: camera', text)
+        assert 'rotations only' in camera.desk.statuses['pose: camera'].message
+        place(camera.answer(photo, good))
+    summary = camera.desk.pose.summary()
+    assert summary['frames_out'] == summary['frames_in'] == 16
+    logged = ''.join(capfd.readouterr())
+    assert [logged.count(text) for text in said] == [1] * 4
+    assert logged.count('rotations only') == logged.count('camera is calibrated') == 4
+
+
+def test_calibrations_that_alternate_do_not_fill_the_log(desk, capfd):
+    camera = desk().pose._cameras['camera']
+    good, bad = pinhole(512, 512, 1.0), pinhole(512, 512, 1.0)
+    bad.d = [0.1] * 6
+    for number in range(50):
+        camera._take_info(bad if number % 2 else good)
+        found = camera.calibration(header(number), (512, 512))
+        assert (found is None) == bool(number % 2)
+    logged = ''.join(capfd.readouterr())
+    assert logged.count('D has 6') == logged.count('camera is calibrated') == 1
+
+
+@pytest.mark.parametrize('frame', ['', '/cabin'])
+def test_a_frame_that_tf_cannot_have_is_told_once(desk, photo, capfd, unthrottled, frame):
+    camera = calibrated(desk())
+    for _ in range(3):
+        answer = camera.answer(photo, pinhole(512, 512, 1.0), frame)
+    assert answer.header.frame_id == frame
+    said = 'frame_id is empty: no face has a frame on /tf' if not frame else "is '/cabin': tf2 has"
+    assert camera.desk.diagnosed('pose: camera', said)
+    assert ''.join(capfd.readouterr()).count(said) == 1
+    camera.answer(photo, pinhole(512, 512, 1.0))
+    assert camera.desk.until(lambda: said not in camera.desk.statuses['pose: camera'].message)
+
+
+def test_frame_ids_of_any_length_leave_diagnostics_short(desk, photo):
+    camera = calibrated(desk())
+    for number in range(3):
+        answer = camera.answer(photo, pinhole(512, 512, 1.0), f'{number}' * 10_000)
+        assert len(answer.faces) == 1
+    assert camera.desk.diagnosed('pose: camera', '')
+    status = camera.desk.statuses['pose: camera']
+    assert camera.desk.until(lambda: camera.desk.statuses['pose: camera'].hardware_id[:1] == '2')
+    assert len(status.hardware_id) + len(status.message) < 2000
 
 
 def test_a_camera_that_offers_too_little_is_named_with_its_policy(desk):

@@ -274,7 +274,8 @@ class PoseNode(AutostartNode):
             stamp = seconds(message.header.stamp)
             check_image(pixels)
             distances = camera.decode_depth(depth)
-            frame = Frame(pixels, stamp, camera.camera, camera.name, distances)
+            calibration = camera.calibration(message.header, camera.size)
+            frame = Frame(pixels, stamp, calibration, camera.name, distances)
         except Exception as error:
             self._refuse(camera, error)
             return None

@@ -13,6 +13,7 @@ from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
 from headpose_ros.perception.view import View
 from headpose_ros.ros import qos
+from headpose_ros.ros.camera_info import RECTIFIED
 from headpose_ros.ros.inputs import TRANSPORTS, InputOptions
 from headpose_ros.ros.outputs import OutputOptions
 from headpose_ros.ros.parameters import ParameterProblem, parameter, region
@@ -136,6 +137,12 @@ class PoseConfig:
         choices=TRANSPORTS,
         read_only=True,
     )
+    rectified: str = parameter(
+        'auto',
+        'Whether the images are rectified: P of the camera_info is their calibration then, not K '
+        'and D; auto: where the topic is called so, as image_rect is.',
+        choices=RECTIFIED,
+    )
     image_region: list[float] = parameter(  # noqa: RUF009
         [0.0, 0.0, 1.0, 1.0],
         'Part of the images in which faces are followed: x, y, width and height as shares of the '
@@ -254,7 +261,11 @@ def check_cameras(names: Sequence[str]) -> None:
 def input_options(config: PoseConfig) -> InputOptions:
     """Return how the node listens to its cameras."""
     return InputOptions(
-        config.image_transport, config.image_reliability, config.max_age, config.use_depth
+        transport=config.image_transport,
+        reliability=config.image_reliability,
+        max_age=config.max_age,
+        depth=config.use_depth,
+        rectified=config.rectified,
     )
 
 

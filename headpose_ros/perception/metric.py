@@ -76,7 +76,7 @@ def _locator(sights: Array) -> Array | None:
         sights: (N, 3) unit rays of the rigid points; rows of NaN do not count.
 
     Returns:
-        None where too few rays are left.
+        None where too few rays are left, or all are parallel.
     """
     known = np.isfinite(sights).all(axis=1)
     if known.sum() < _FEWEST_POINTS:
@@ -84,7 +84,10 @@ def _locator(sights: Array) -> Array | None:
     rays, points = sights[known], mean_face()[_RIGID[known]]
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     turned = np.einsum('nij,nk->ijk', across, points).reshape(3, 9)
-    return -np.linalg.solve(across.sum(axis=0), turned)
+    try:
+        return -np.linalg.solve(across.sum(axis=0), turned)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def lift(

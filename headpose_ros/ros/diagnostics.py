@@ -17,8 +17,10 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from headpose_ros import __version__
+from headpose_ros.errors import quoted, shortened
 from headpose_ros.ros import qos
 from headpose_ros.ros.inputs import CameraInput
+from headpose_ros.ros.transforms import frame_name
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 MARK = 'headpose'
@@ -97,6 +99,8 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
         found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(topic, publishers)}'))
     elif camera.header is not None:
         found += _stamp_findings(camera, now)
+    if camera.frame_problem:
+        found.append(Finding(WARN, f'{topic}: {camera.frame_problem}'))
     return found
 
 
@@ -139,21 +143,13 @@ def _calibration_findings(camera: CameraInput) -> list[Finding]:
         )
     if info is None or camera.header is None:
         return found
-    if info.header.frame_id != camera.header.frame_id:
+    frames = camera.header.frame_id, info.header.frame_id
+    if frame_name(frames[0]) != frame_name(frames[1]):
         found.append(
             Finding(
                 WARN,
-                f'frames differ: images are in {camera.header.frame_id!r}, camera_info in '
-                f'{info.header.frame_id!r}: is it the same camera?',
-            )
-        )
-    if camera.size and info.width and (info.width, info.height) != camera.size:
-        found.append(
-            Finding(
-                WARN,
-                f'camera_info is for {info.width}x{info.height}, images are '
-                f'{camera.size[0]}x{camera.size[1]}: positions are wrong; publish the camera_info '
-                'of this resolution',
+                f'frames differ: images are in {quoted(frames[0])}, camera_info in '
+                f'{quoted(frames[1])}: is it the same camera?',
             )
         )
     return found
@@ -165,7 +161,7 @@ def status(name: str, findings: list[Finding], values: dict[str, Any], hardware:
         level=max((finding.level for finding in findings), default=OK),
         name=name,
         message='; '.join(finding.text for finding in findings) or 'OK',
-        hardware_id=hardware,
+        hardware_id=shortened(hardware),
         values=[
             KeyValue(key=key, value=str(value))
             for key, value in ({MARK: __version__} | values).items()
@@ -179,6 +175,7 @@ def camera_values(camera: CameraInput, rates: Rates) -> dict[str, Any]:
     rate_in, rate_out = rates.update(summary['frames_in'], summary['frames_out'])
     values: dict[str, Any] = {
         'topic': camera.image_topic,
+        'calibration': 'P, for rectified images' if camera.rectified else 'K and D',
         'rate in (Hz)': f'{rate_in:.1f}',
         'rate out (Hz)': f'{rate_out:.1f}',
     }

@@ -19,12 +19,18 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros import qos
-from headpose_ros.ros.camera_info import CameraInfoError, camera_model
+from headpose_ros.ros.camera_info import (
+    CameraInfoError,
+    CameraInfos,
+    camera_model,
+    is_rectified,
+)
 from headpose_ros.ros.compressed import decode_compressed
 from headpose_ros.ros.depth import decode_depth
 from headpose_ros.ros.images import Bgr, ImageError, decode
 from headpose_ros.ros.pairing import DepthPairing
 from headpose_ros.ros.statistics import NodeStatistics
+from headpose_ros.ros.tf import frame_problem
 
 TRANSPORTS = ('raw', 'compressed')
 """Values of the parameter image_transport."""
@@ -44,12 +50,14 @@ class InputOptions:
         reliability: One of qos.RELIABILITIES.
         max_age: Seconds beyond which an image is dropped; 0 for no limit.
         depth: Whether aligned depth images are taken in too.
+        rectified: Whether images are rectified, one of camera_info.RECTIFIED.
     """
 
     transport: str = 'raw'
     reliability: str = 'best_effort'
     max_age: float = 0.0
     depth: bool = False
+    rectified: str = 'auto'
 
 
 class CameraInput:
@@ -64,8 +72,8 @@ class CameraInput:
     Attributes:
         name: As given.
         statistics: What became of its images.
-        camera: The camera's calibration; None where there is none that can be used.
-        info_problem: Why there is no calibration; empty where there is one.
+        info_problem: Why the last image had no calibration; empty where it had one.
+        frame_problem: What is wrong with the frame of the newest image; empty for nothing.
         header: Header of the newest image; None before the first.
         info: The newest camera_info; None before the first.
         unmet_policy: QoS policy on which a publisher's offer falls short; empty for none.
@@ -158,6 +166,32 @@ class CameraInput:
         self._last_stamp = stamp.nanoseconds * 1e-9
         return ''
 
+    @property
+    def rectified(self) -> bool:
+        """Whether the images are rectified, so that P of the camera_info is their calibration."""
+        return is_rectified(self.options.rectified, self.image_topic)
+
+    def calibration(self, header: Any, size: tuple[int, int]) -> CameraModel | None:
+        """Return the camera that took an image; None where the calibration cannot be used.
+
+        What it means for the poses is logged when it changes.
+
+        Args:
+            header: The image's.
+            size: Its width and height, px.
+        """
+        info, camera = self._infos.of(header), None
+        if info is None:
+            return None
+        try:
+            camera = camera_model(info, size, self.rectified)
+            which = 'P' if self.rectified else 'K'
+            self.info_problem = '' if camera else f'uncalibrated ({which} is zero)'
+        except CameraInfoError as error:
+            self.info_problem = str(error)
+        self._log_calibration(info)
+        return camera
+
     def note_out(self, faces: list[Face], left_out: int, **milliseconds: float) -> None:
         """Count a published image, and the faces in it that are beyond `max_faces`."""
         if left_out and not self.statistics.faces_left_out:
@@ -170,13 +204,9 @@ class CameraInput:
         self.statistics.faces += len(faces)
         self.statistics.note(**milliseconds)
 
-    def warn(self, kind: str, text: str) -> None:
-        """Log a warning, each kind at most once in a while."""
-        if kind not in self._loggers:
-            # Kept, since a logger remembers what it throttles.
-            name = self.name.strip('/').replace('/', '.')
-            self._loggers[kind] = self._node.get_logger().get_child(f'{kind}.{name}')
-        self._loggers[kind].warning(text, throttle_duration_sec=_WARNING_PERIOD)
+    def warn(self, kind: str, text: str) -> bool:
+        """Log a warning, each kind at most once in a while; return whether it was logged."""
+        return self._logger(kind).warning(text, throttle_duration_sec=_WARNING_PERIOD)
 
     def log(self, text: str) -> None:
         """Log a line of information."""
@@ -187,13 +217,14 @@ class CameraInput:
         return time.monotonic() - self._last_image
 
     def _forget(self) -> None:
-        self.camera: CameraModel | None = None
+        self._infos = CameraInfos()
         self.info_problem = 'no camera_info yet'
+        self.frame_problem = ''
         self.header: Any = None
         self.size: tuple[int, int] | None = None
         self.info: CameraInfo | None = None
         self.unmet_policy = ''
-        self._said = ''
+        self._said: dict[str, str] = {}
         self._last_stamp = -math.inf
         self._last_image = time.monotonic()
 
@@ -227,6 +258,7 @@ class CameraInput:
     def _take_image(self, message: Any) -> None:
         self.statistics.frames_in += 1
         self.header = message.header
+        self._note_frame(message.header.frame_id)
         self._last_image = time.monotonic()
         if self._pairing is None:
             self._deliver(self.name, message, None)
@@ -234,22 +266,49 @@ class CameraInput:
             self._pairing.add_image(message)
 
     def _take_info(self, info: CameraInfo) -> None:
-        """Keep the calibration; say once what it means for the poses."""
         self.info = info
-        try:
-            self.camera = camera_model(info)
-        except CameraInfoError as error:
-            self.camera, self.info_problem = None, str(error)
-            self.warn('camera_info', f'{self.info_topic}: {error}; poses are rotations only')
-            return
-        self.info_problem = '' if self.camera else 'uncalibrated (K is zero)'
-        self._say_once(
-            'camera is calibrated: positions are metric (mean adult face size)'
-            if self.camera
-            else f'{self.info_topic} says uncalibrated (K is zero): poses are rotations only'
-        )
+        self._infos.add(info)
 
-    def _say_once(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self.log(text)
+    def _logger(self, kind: str) -> Any:
+        if kind not in self._loggers:
+            # Kept, since a logger remembers what it throttles.
+            name = self.name.strip('/').replace('/', '.')
+            self._loggers[kind] = self._node.get_logger().get_child(f'{kind}.{name}')
+        return self._loggers[kind]
+
+    def _log_calibration(self, info: CameraInfo) -> None:
+        """Log what the calibration means for the poses, whenever that changes."""
+        if self.info_problem:
+            text = f'{self.info_topic}: {self.info_problem}; poses are rotations only'
+            self._warn_once('camera_info', text)
+            return
+        text = 'camera is calibrated: positions are metric (mean adult face size)'
+        if self.rectified:
+            text += f'; images of {self.image_topic} count as rectified: P is used, not K and D'
+            text += _other_camera(info)
+        if self._said.get('camera_info') != text and self._logger('camera_info').info(
+            text, throttle_duration_sec=_WARNING_PERIOD
+        ):
+            self._said['camera_info'] = text
+
+    def _note_frame(self, frame: str) -> None:
+        """Say what is wrong with the frame of the images."""
+        self.frame_problem = frame_problem(frame)
+        if self.frame_problem:
+            self._warn_once('frame_id', f'{self.image_topic}: {self.frame_problem}')
+
+    def _warn_once(self, kind: str, text: str) -> None:
+        """Log a warning when it is another one than the last of its kind."""
+        if self._said.get(kind) != text and self.warn(kind, text):
+            self._said[kind] = text
+
+
+def _other_camera(info: CameraInfo) -> str:
+    """Say where the poses of a stereo pair's second camera start from."""
+    tx, ty = info.p[3], info.p[7]
+    if not (tx or ty):
+        return ''
+    return (
+        f'; P has Tx = {tx:g}, Ty = {ty:g}: positions are from the optical centre of this camera, '
+        'not from that of the other one of the pair'
+    )
