@@ -204,6 +204,62 @@ def test_without_a_calibration_poses_are_rotations(
     assert not faces[2].faces[0].head_pose.translation_is_metric
 
 
+def with_infos(path: Path, pictures: list[np.ndarray], topic: str, change: Any) -> Path:
+    """Write a bag whose images and calibrations were changed alike."""
+    bag = Bag(path)
+    for index, picture in enumerate(pictures):
+        image, info = encode_bgr(picture, header(index)), pinhole(320, 240, 1.0)
+        info.header = image.header
+        change(image, info)
+        bag.write(f'{topic.rpartition("/")[0]}/camera_info', 2 * index, info)
+        bag.write(topic, 2 * index + 1, image)
+    return bag.close()
+
+
+def places(path: Path) -> list[Any]:
+    found = [message.faces for message in messages(path, '/faces')]
+    return [faces[0].head_pose.pose.pose.position for faces in found if faces]
+
+
+def test_rectified_images_are_read_by_p(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    def lens(image: Any, info: Any) -> None:
+        info.k, info.d = pinhole(320, 240, 1.6).k, [-0.3, 0.1, 0.0, 0.0, 0.0]
+
+    def nothing(image: Any, info: Any) -> None:
+        pass
+
+    found = []
+    for name, change, choice in (
+        ('image_rect', lens, 'auto'),
+        ('undistorted', lens, 'true'),
+        ('image_raw', nothing, 'auto'),
+    ):
+        source = with_infos(tmp_path / f'in_{name}', pictures[:3], f'/cabin/{name}', change)
+        analyzer.reset()
+        annotate_bag(analyzer, BagOptions(source, tmp_path / name, rectified=choice))
+        found.append(places(tmp_path / name))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_calibration_and_a_frame_that_cannot_be_used_are_remarked(
+    analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    def spoil(image: Any, info: Any) -> None:
+        info.d, image.header.frame_id = [0.1] * 6, ''
+
+    source, out = with_infos(tmp_path / 'in', pictures[:4], IMAGE, spoil), tmp_path / 'out'
+    analyzer.reset()
+    summary = annotate_bag(analyzer, BagOptions(source, out))
+    assert (summary.images, summary.refused, summary.faces) == (4, 0, 3)
+    calibration, frame = summary.remarks
+    assert 'D has 6 coefficients' in calibration and calibration.endswith('rotations only')
+    assert 'frame_id is empty' in frame
+    assert not messages(out, '/tf')
+    assert not messages(out, '/faces')[3].faces[0].head_pose.translation_is_metric
+
+
 def test_a_damaged_image_is_left_out_and_the_next_one_used(
     analyzer: Any, pictures: list[np.ndarray], tmp_path: Path
 ) -> None:

@@ -32,13 +32,18 @@ from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
 from headpose_ros.perception.analyze import Analyzer
-from headpose_ros.ros.camera_info import CameraInfoError, camera_model
+from headpose_ros.ros.camera_info import (
+    CameraInfoError,
+    CameraInfos,
+    camera_model,
+    is_rectified,
+)
 from headpose_ros.ros.definitions import definition, message_class, type_name
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.pictures import pixels_of
 from headpose_ros.ros.stamps import seconds
-from headpose_ros.ros.tf import face_frames
+from headpose_ros.ros.tf import face_frames, frame_problem
 from headpose_ros.tools.bag_writer import BagError, BagWriter, remove_bag
 from headpose_ros.tools.interruption import interruptible
 from headpose_ros.tools.recording import Recording
@@ -49,6 +54,8 @@ _TF = '/tf'
 _OURS = {'faces': Faces, 'head_pose': PoseStamped, 'markers': MarkerArray}
 #: What the search for a type and its parsing raise; the name may be any text.
 _UNKNOWN_TYPE = (HeadposeError, ImportError, AttributeError, LookupError, ValueError, TypesysError)
+#: What a summary remarks; more is as a rule the same with other numbers.
+_MOST_REMARKS = 8
 _ZERO = QosTime(0, 0)
 #: What `ros.qos.reliable` says, in the terms of a bag.
 _RELIABLE = Qos(
@@ -75,6 +82,7 @@ class BagOptions:
         camera_info: Topic of the calibration; empty: the one beside the images.
         namespace: Put before the names of our topics.
         overwrite: Whether a bag of that name is replaced.
+        rectified: Whether the images are rectified, one of camera_info.RECTIFIED.
     """
 
     source: Path
@@ -83,6 +91,7 @@ class BagOptions:
     camera_info: str = ''
     namespace: str = ''
     overwrite: bool = False
+    rectified: str = 'auto'
 
 
 @dataclass
@@ -95,6 +104,7 @@ class BagSummary:
         left_out_faces: Images with more faces than `max_faces`.
         refused: Images that could not be used.
         problem: What was wrong with the first of them.
+        remarks: What is wrong with calibrations and frames, each once.
         left_out: Topics that are not copied, as no definition of their type can be read, neither
             in the bag nor on this machine.
         recorded: Seconds that the bag lasts.
@@ -107,6 +117,7 @@ class BagSummary:
     left_out_faces: int = 0
     refused: int = 0
     problem: str = ''
+    remarks: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     recorded: float = 0.0
     seconds: float = 0.0
@@ -140,8 +151,9 @@ class _Plan:
 
     image: Connection
     camera_info: Connection | None
-    camera: CameraModel | None
+    first_info: CameraInfo | None
     prefix: str
+    rectified: bool
 
 
 def _plan(reader: Recording, options: BagOptions) -> _Plan:
@@ -162,7 +174,8 @@ def _plan(reader: Recording, options: BagOptions) -> _Plan:
     info = infos[0] if infos else None
     # The first calibration may follow the first image, which was taken by the same camera.
     first = next(reader.messages(connections=[info]), None) if info else None
-    return _Plan(image, info, _camera(first[2]) if first else None, prefix)
+    rectified = is_rectified(options.rectified, image.topic)
+    return _Plan(image, info, _camera_info(first[2]) if first else None, prefix, rectified)
 
 
 def _image_connection(reader: Recording, options: BagOptions) -> Connection:
@@ -230,7 +243,8 @@ class _Copy:
         self, writer: BagWriter, reader: Recording, plan: _Plan, summary: BagSummary
     ) -> None:
         self._writer, self._plan, self._summary = writer, plan, summary
-        self._camera = plan.camera
+        self._infos = CameraInfos()
+        self._add_info(plan.first_info)
         self._markers = FaceMarkers()
         # Of ours alone: a bag may hold another or a broken definition of a type that we use.
         self._types = get_typestore(Stores.EMPTY)
@@ -246,7 +260,7 @@ class _Copy:
         """Copy a message; a calibration holds for the images after it."""
         info = self._plan.camera_info
         if info is not None and connection.topic == info.topic:
-            self._camera = _camera(data)
+            self._add_info(_camera_info(data))
         if connection.id in self._copied:
             self._writer.write(self._copied[connection.id], stamp, data)
 
@@ -264,8 +278,9 @@ class _Copy:
         try:
             image = deserialize_message(data, _IMAGE_TYPES[self._plan.image.msgtype])
             pixels = pixels_of(image)
-            stamp = seconds(image.header.stamp)
-            faces = analyzer.track(pixels, stamp, self._camera)
+            size = (pixels.shape[1], pixels.shape[0])
+            camera = self._camera(image.header, size)
+            faces = analyzer.track(pixels, seconds(image.header.stamp), camera)
         except (HeadposeError, RuntimeError) as error:  # rclpy refuses cut messages with the latter
             self._summary.refused += 1
             self._summary.problem = self._summary.problem or ' '.join(str(error).split())
@@ -273,13 +288,34 @@ class _Copy:
         self._summary.images += 1
         self._summary.faces += len(faces)
         self._summary.left_out_faces += analyzer.left_out('') > 0
-        placed, header = [located(face, self._camera) for face in faces], image.header
-        yield 'faces', faces_message(header, (pixels.shape[1], pixels.shape[0]), placed)
+        placed, header = [located(face, camera) for face in faces], image.header
+        self._remark(frame_problem(header.frame_id))
+        yield 'faces', faces_message(header, size, placed)
         main = main_face_message(header, placed)
         if main is not None:
             yield 'head_pose', main
-            yield 'tf', face_frames(header, placed)
+        frames = face_frames(header, placed)
+        if frames.transforms:
+            yield 'tf', frames
         yield 'markers', self._markers.message(header, placed)
+
+    def _add_info(self, info: CameraInfo | None) -> None:
+        if info is not None:
+            self._infos.add(info)
+
+    def _camera(self, header: Any, size: tuple[int, int]) -> CameraModel | None:
+        """Return the camera that took an image; None where its calibration cannot be used."""
+        info = self._infos.of(header)
+        try:
+            return None if info is None else camera_model(info, size, self._plan.rectified)
+        except CameraInfoError as error:
+            self._remark(f'{error}: poses are rotations only')
+            return None
+
+    def _remark(self, text: str) -> None:
+        remarks = self._summary.remarks
+        if text and text not in remarks and len(remarks) < _MOST_REMARKS:
+            remarks.append(text)
 
     def _add_copied(self, connection: Connection) -> None:
         ext: Any = connection.ext
@@ -318,9 +354,9 @@ def _described(name: str, text: str) -> tuple[str, str]:
     return store.generate_msgdef(name, ros_version=2)[0], store.hash_rihs01(name)
 
 
-def _camera(data: bytes) -> CameraModel | None:
-    """Return the camera of a serialised camera_info; None where it cannot be used."""
+def _camera_info(data: bytes) -> CameraInfo | None:
+    """Return a serialised camera_info; None where it is damaged."""
     try:
-        return camera_model(deserialize_message(data, CameraInfo))
-    except (CameraInfoError, RuntimeError):
+        return deserialize_message(data, CameraInfo)
+    except RuntimeError:
         return None

@@ -208,6 +208,13 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         '--camera-info', default='', help='topic of the calibration; default: beside the images'
     )
+    parser.add_argument(
+        '--rectified',
+        choices=('auto', 'true', 'false'),
+        default='auto',
+        help='whether the images are rectified: P of the calibration counts then, not K and D; '
+        'auto: by the name of their topic',
+    )
     parser.add_argument('--namespace', default='', help='namespace of the topics that are added')
     add_overwrite_option(parser, 'a bag OUT that exists')
     parser.set_defaults(command=_bag)
@@ -225,7 +232,8 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
         options.image,
         options.camera_info,
         options.namespace,
-        options.overwrite,
+        overwrite=options.overwrite,
+        rectified=options.rectified,
     )
     summary = annotate_bag(load_for(options), chosen)
     speed = summary.recorded / max(summary.seconds, 1e-9)
@@ -236,6 +244,8 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
     _tell_crowd(summary.left_out_faces)
     if summary.refused:
         print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
+    for remark in summary.remarks:
+        print(remark, file=sys.stderr)
     if summary.left_out:
         print(
             'not copied, as no definition of their types can be read: '
