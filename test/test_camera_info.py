@@ -129,6 +129,21 @@ def test_a_pose_is_the_same_from_every_part_of_the_picture(lens, angles, place, 
     assert full.position == pytest.approx(np.array(place), rel=0.01, abs=0.005)
 
 
+def test_parts_of_one_picture_are_one_camera_and_other_calibrations_are_not():
+    def camera(size=(640, 480), **changes):
+        return camera_model(info(**changes), size)
+
+    whole = camera()
+    part = camera((160, 240), binning_x=2, roi=region(100, 40, 320, 240))
+    assert whole.is_like(part) and part.is_like(whole)
+    assert part.is_like(camera((100, 480), roi=region(540, 0, 100, 480)))
+    assert part.of_part((1, 2)).is_like(whole)
+    assert whole.is_like(camera(k=[603.0, *GOOD[1:]]))
+    assert not whole.is_like(camera(k=[620.0, *GOOD[1:]]))
+    assert not whole.is_like(camera(d=[0.0] * 4, model='equidistant'))
+    assert not camera(d=[0.1] * 4).is_like(camera(d=[0.2] * 4))
+
+
 @pytest.mark.parametrize(
     'changes',
     [

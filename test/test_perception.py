@@ -317,6 +317,30 @@ def test_calibration_that_comes_later_does_not_blend_two_frames(analyze, photo):
     assert np.degrees(geodesic(first.rotation, again.rotation)) < 3
 
 
+def test_another_calibration_does_not_blend_two_frames(analyze, photo):
+    aside = CameraModel(CAMERA.K - np.array([[0, 0, 512], [0, 0, 0], [0, 0, 0]]), np.zeros(0))
+    for index in range(5):
+        analyze.track(photo, index / 30, aside)
+    (first,) = analyze.track(photo, 0.2, CAMERA)
+    (again,) = analyze(photo, CAMERA)
+    assert geodesic(first.rotation, first.raw.rotation) < 1e-6
+    assert np.degrees(geodesic(first.rotation, again.rotation)) < 3
+    assert first.position == pytest.approx(again.position, rel=0.02, abs=0.01)
+
+
+def test_a_part_of_the_picture_and_a_refined_calibration_are_smoothed_on(analyze, photo):
+    for index in range(5):
+        faces = analyze.track(np.roll(photo, index % 2, axis=1), index / 30, CAMERA)
+    (before,) = faces
+    part = np.ascontiguousarray(photo[16:, 32:])
+    refined = CameraModel(1.002 * CAMERA.K, np.zeros(0))
+    for index, (image, camera) in enumerate([(part, CAMERA.of_part((32, 16))), (photo, refined)]):
+        (face,) = analyze.track(image, (5 + index) / 30, camera)
+        assert face.id == before.id
+        assert geodesic(face.rotation, face.raw.rotation) > 1e-6
+        assert face.position == pytest.approx(before.position, rel=0.03, abs=0.01)
+
+
 def test_a_stamp_that_is_no_time_is_refused(analyze, photo):
     with pytest.raises(FrameError, match='stamp'):
         analyze.track(photo, float('nan'))

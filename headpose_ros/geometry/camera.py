@@ -19,6 +19,8 @@ FISHEYE_COEFFICIENTS = (0, 4)
 _STOP = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 60, 1e-9)
 #: A viewing ray that projects farther from its pixel than this, px, is none.
 _ROUND_TRIP = 0.05
+#: Calibrations of one camera differ by less than this, as a share of px and in coefficients.
+_SAME_SHARE, _SAME_DISTORTION = 0.01, 0.01
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class CameraModel:
         distortion: float64 (n,) coefficients in OpenCV's order; empty for none, and four for a
             fisheye lens.
         fisheye: Whether the coefficients are those of the equidistant model.
+        full: float64 (3, 3) K of the full picture where K is that of a part of it, else None.
     """
 
     K: NDArray[np.float64]
     distortion: NDArray[np.float64]
     fisheye: bool = False
+    full: NDArray[np.float64] | None = None
 
     def of_part(self, corner: tuple[int, int], binning: tuple[int, int] = (1, 1)) -> CameraModel:
         """Return the camera of a part of its picture.
@@ -48,7 +52,21 @@ class CameraModel:
         K = self.K.copy()
         K[:2, 2] -= corner + 0.5 * (across - 1.0)
         K[:2] /= across[:, None]
-        return replace(self, K=K)
+        return replace(self, K=K, full=self._full)
+
+    def is_like(self, other: CameraModel) -> bool:
+        """Return whether both are one camera, whatever part of its picture each has.
+
+        A calibration that is refined from image to image stays one camera.
+        """
+        if (self.fisheye, self.distortion.size) != (other.fisheye, other.distortion.size):
+            return False
+        same_lens = np.allclose(self.distortion, other.distortion, rtol=0.0, atol=_SAME_DISTORTION)
+        return same_lens and np.allclose(self._full, other._full, rtol=_SAME_SHARE, atol=1.0)
+
+    @property
+    def _full(self) -> NDArray[np.float64]:
+        return self.K if self.full is None else self.full
 
     def sights(self, points: ArrayLike) -> NDArray[np.float64]:
         """Turn (N, 2) px into unit viewing rays (N, 3) in the optical frame.

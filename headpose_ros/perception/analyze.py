@@ -95,7 +95,7 @@ class _Stream:
     frames_since_detection: int = 0
     searches: int = 0
     had_faces: bool = False
-    calibrated: bool = False
+    camera: CameraModel | None = None
     filters: dict[str, PoseFilter] = field(default_factory=dict)
     sizes: FaceSizes = field(default_factory=FaceSizes)
 
@@ -250,7 +250,7 @@ class Analyzer:
         streams = [self._stream(frame.video) for frame in frames]
         self.times = StageTimes()
         for frame, stream in zip(frames, streams, strict=True):
-            self._advance(stream, frame.stamp, frame.camera is not None)
+            self._advance(stream, frame.stamp, frame.camera)
             stream.had_faces = bool(stream.tracks.visible)
             self._look(frame.image, stream)
         found = self._faces(frames, streams)
@@ -279,13 +279,13 @@ class Analyzer:
     def _has_landmarks(self) -> bool:
         return self.network.spec.landmarks > 0
 
-    def _advance(self, stream: _Stream, stamp: float, calibrated: bool) -> None:
+    def _advance(self, stream: _Stream, stamp: float, camera: CameraModel | None) -> None:
         if stamp < stream.stamp:
             _restart(stream)
-        if calibrated != stream.calibrated:
-            # Rotations from here on are those in another frame: the filters must not mix them.
+        if not _is_same(camera, stream.camera):
+            # Poses from here on are those in another frame: the filters must not mix them.
             stream.filters = {}
-        stream.stamp, stream.calibrated = stamp, calibrated
+        stream.stamp, stream.camera = stamp, camera
         stream.tracks.advance(stamp)
 
     def _look(self, image: NDArray[np.uint8], stream: _Stream) -> None:
@@ -386,6 +386,13 @@ class Analyzer:
         filters = {name: filters.get(name) or PoseFilter(self.smoothing) for name in stream.names}
         stream.filters = filters
         return [_filtered(face, stamp, filters[face.id]) for face in faces]
+
+
+def _is_same(one: CameraModel | None, other: CameraModel | None) -> bool:
+    """Return whether poses by both calibrations are in one frame."""
+    if one is None or other is None:
+        return one is other
+    return one.is_like(other)
 
 
 def check_image(image: NDArray[np.uint8]) -> None:
