@@ -30,6 +30,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import RegionOfInterest
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.models.weights import released_file
@@ -171,8 +172,39 @@ def nan_calibration(bench: Bench) -> None:
     bench.send()
 
 
+def odd_calibration(bench: Bench) -> None:
+    """Send what drivers make of the other fields; the image is answered all the same."""
+    draw = bench.random
+    bench.calibrate(
+        width=draw.choice([0, 512, 1024, 2**32 - 1]),
+        d=[draw.uniform(-1, 1)] * draw.randrange(20),
+        distortion_model=draw.choice(['', 'plumb_bob', 'equidistant', 'omni', 'x' * 10_000]),
+        p=draw.choice([np.zeros(12), np.full(12, np.nan)]),
+        r=draw.choice([np.zeros(9), np.full(9, np.nan)]),
+        binning_x=draw.choice([0, 1, 2, 2**32 - 1]),
+        roi=RegionOfInterest(
+            x_offset=draw.choice([0, 200, 2**32 - 1]), width=draw.choice([0, 512, 2**32 - 1])
+        ),
+    )
+    if bench.send() is None:
+        raise RuntimeError('an image was lost to its camera_info')
+
+
+def deep_picture(bench: Bench) -> None:
+    """Send grey of some bits in 16; the face is found all the same."""
+    shift = bench.random.choice([0, 2, 4, 8])
+    grey = cv2.cvtColor(bench.picture, cv2.COLOR_BGR2GRAY).astype('>u2') << shift
+    message = bench.rig.message(bench.picture)
+    message.encoding, message.is_bigendian, message.step = 'mono16', 1, 1024
+    message.data = grey.astype('>u2').tobytes()
+    answer = bench.rig.answer(message)
+    if answer is None or len(answer.faces) != 1:
+        raise RuntimeError(f'no face in grey of {8 + shift} bits')
+
+
 def frame_id_flip(bench: Bench) -> None:
-    bench.send(frame=bench.random.choice(['', 'other', 'ümlaut', 'a/b', 'x' * 300]))
+    names = ['', '/', '/other', 'other', 'face_f1', 'ümlaut', 'a/b', 'x' * 10_000]
+    bench.send(frame=bench.random.choice(names))
 
 
 def stamp_backwards(bench: Bench) -> None:
@@ -251,6 +283,8 @@ RAW: tuple[Callable[[Bench], None], ...] = (
     zero_size,
     wrong_encoding,
     nan_calibration,
+    odd_calibration,
+    deep_picture,
     frame_id_flip,
     stamp_backwards,
     stamp_ahead,
