@@ -35,6 +35,17 @@ def test_grey_and_sixteen_bits_become_bgr():
     assert (deep == PICTURE).all()
 
 
+@pytest.mark.parametrize('bits', [8, 10, 12, 14, 16])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_png_that_uses_the_low_bits_only_is_no_black_picture(bits, channels):
+    white = 2**bits - 1
+    samples = np.full((6, 8, channels), (white + 1) // 2, np.uint16)
+    samples[0] = white
+    decoded = decode_compressed(message('.png', samples))
+    assert decoded.shape == (6, 8, 3)
+    assert (decoded[0] == 255).all() and (decoded[1:] == 128).all()
+
+
 def test_exif_does_not_turn_the_pixels():
     plain = message().data
     body = b'Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0'

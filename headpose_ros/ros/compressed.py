@@ -7,13 +7,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from headpose_ros.ros.images import MAX_PIXELS, Bgr, ImageError
+from headpose_ros.ros.images import MAX_PIXELS, Bgr, ImageError, bgr
 
 _JPEG, _PNG = b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n'
 #: Drivers pad the last block: the end mark may stand a little before the end of the data.
 _PADDING = 4096
 # Turned by EXIF, pixels would no longer be those of the camera_info.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+#: For PNG of 16 bits, of which OpenCV would keep the high ones.
+_DEEP_FLAGS = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def decode_compressed(message: Any) -> Bgr:
@@ -56,12 +58,17 @@ def decode_compressed(message: Any) -> Bgr:
 
 def _decoded(data: Any) -> Bgr:
     try:
-        image = cv2.imdecode(data, _FLAGS)
+        image = cv2.imdecode(data, _DEEP_FLAGS if _is_deep(data) else _FLAGS)
     except cv2.error as error:
         raise ImageError(f'compressed image is damaged: {error}') from error
-    if image is None or image.ndim != 3:
+    if image is None:
         raise ImageError(f'compressed image of {data.size} bytes is damaged: it cannot be decoded')
-    return np.asarray(image, np.uint8)
+    return bgr(image)
+
+
+def _is_deep(data: Any) -> bool:
+    """Return whether data are a PNG of 16 bits, by its header."""
+    return data[:8].tobytes() == _PNG and data[24:25].tobytes() == b'\x10'
 
 
 def _jpeg_size(data: Any) -> tuple[int, int]:

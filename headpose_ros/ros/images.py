@@ -221,10 +221,7 @@ def _decode_packed(message: Any, layout: _Packed) -> Bgr:
 
 
 def _narrow(pixels: Array, big_endian: bool) -> Array:
-    """Scale 16-bit samples to 8 bits: 0 stays 0, the largest that the camera has becomes 255.
-
-    Cameras of 10, 12 and 14 bits may put their samples into the low bits, which no field of the
-    message says: what the picture holds decides, so a dark picture may come out brighter.
+    """Scale 16-bit samples to 8 bits, as :func:`_eight_bits` does.
 
     Args:
         pixels: uint8 (H, W, 2 C) bytes of the samples.
@@ -235,10 +232,30 @@ def _narrow(pixels: Array, big_endian: bool) -> Array:
     """
     stored = np.dtype('>u2' if big_endian else '<u2')
     samples = np.ascontiguousarray(pixels).view(stored).astype(np.uint16, copy=False)
-    height, width, channels = samples.shape
+    return _eight_bits(samples).reshape(samples.shape)
+
+
+def _eight_bits(samples: Array) -> Array:
+    """Scale uint16 samples to uint8: 0 stays 0, the largest that the camera has becomes 255.
+
+    Cameras of 10, 12 and 14 bits may put their samples into the low bits, which no field of the
+    message says: what the picture holds decides, so a dark picture may come out brighter.
+    """
     white = min(white for white in _WHITES if white >= samples.max())
-    narrow = cv2.convertScaleAbs(samples, alpha=255.0 / white)
-    return narrow.reshape(height, width, channels)
+    return cv2.convertScaleAbs(samples, alpha=255.0 / white)
+
+
+def bgr(samples: Array) -> Bgr:
+    """Return a decoded picture in BGR.
+
+    Args:
+        samples: uint8 or uint16, (H, W) grey or (H, W, 3) BGR.
+    """
+    if samples.dtype == np.uint16:
+        samples = _eight_bits(samples)
+    if samples.ndim == 2:
+        samples = cv2.cvtColor(samples, cv2.COLOR_GRAY2BGR)
+    return np.asarray(samples, np.uint8)
 
 
 def _decode_planar(message: Any, layout: _Planar) -> Bgr:
