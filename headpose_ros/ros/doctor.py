@@ -240,7 +240,7 @@ class _Doctor:
         elif running:
             self.report.say(
                 _WARN,
-                'no face frame on /tf: no face in sight, no calibrated camera, or publish_tf is '
+                'no face frame on /tf: no face in sight, images without frame_id, or publish_tf is '
                 'false',
             )
 
