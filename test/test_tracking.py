@@ -75,6 +75,28 @@ def test_a_face_is_reported_from_its_last_confirming_frame_on():
     assert reported == [[], [], ['f1'], ['f1']]
 
 
+@pytest.mark.parametrize('period', [0.1, 0.6, 1.5, 1.9])
+def test_faces_of_slow_cameras_are_confirmed_and_keep_their_id(period):
+    tracks = Tracks(TrackingOptions())
+    reported = []
+    for frame in range(5):
+        step(tracks, frame * period, [at(100)])
+        reported.append(ids(tracks.confirmed))
+    assert reported == [[], ['f1'], ['f1'], ['f1'], ['f1']]
+
+
+def test_pictures_farther_apart_than_the_memory_stand_alone():
+    tracks = Tracks(TrackingOptions())
+    reported = []
+    for frame in range(3):
+        step(tracks, frame * 10.0, [at(100)])
+        reported.append(len(tracks.confirmed))
+    assert reported == [0, 1, 1]
+    tracks.clear()
+    step(tracks, 0.0, [at(100)])
+    assert not tracks.confirmed
+
+
 def test_a_face_lost_before_it_was_confirmed_is_forgotten():
     tracks = Tracks(TrackingOptions(confirm_hits=3), keep_windows=False)
     step(tracks, 0.0, [at(100)])

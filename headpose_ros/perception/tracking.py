@@ -62,7 +62,8 @@ class TrackingOptions:
         max_faces: Most faces followed at a time.
         detect_every: The detector looks for new faces every so many frames, in each frame while
             no face is followed, and more often while one is out of sight.
-        confirm_hits: Frames in which a face must have been seen until it is reported.
+        confirm_hits: Frames in which a face must have been seen until it is reported; one is
+            enough when images are farther apart than `retain`.
         retain: A face that comes back within so many seconds keeps its id.
         prefer: Which faces the cap spares and which come first: `size` the largest in the image,
             `centre` the nearest to the image's centre, `region` those in `region`, then the
@@ -165,7 +166,8 @@ class Tracks:
         self._numbers = itertools.count(1) if numbers is None else numbers
         self._tracks: list[Track] = []
         self.left_out = 0
-        self._stamp = 0.0
+        self._stamp = self._gap = 0.0
+        self._started = False
         self._first = ''
 
     @property
@@ -186,13 +188,16 @@ class Tracks:
     def clear(self) -> None:
         """Forget all faces, for example when time jumps back."""
         self._tracks = []
+        self._started = False
         self.left_out = 0
 
     def advance(self, stamp: float) -> None:
         """Let time pass until an image: faces out of sight age and are given up in the end."""
-        self._stamp = stamp
+        self._gap = stamp - self._stamp if self._started else 0.0
+        self._stamp, self._started = stamp, True
+        # Out of sight, but not forgotten, confirmed or not: nobody looked for them meanwhile.
         stale = {t.id for t in self._tracks if stamp - t.motion.stamp > _STALE}
-        self._lose(stale)
+        self._tracks = [replace(t, hidden=True) if t.id in stale else t for t in self._tracks]
         retained = [t for t in self.hidden if stamp - t.motion.stamp <= self.options.retain]
         forgotten = {t.id for t in self.hidden} - {t.id for t in retained[-_MOST_HIDDEN:]}
         self._tracks = [track for track in self._tracks if track.id not in forgotten]
@@ -353,6 +358,8 @@ class Tracks:
                 _center(detection.window), self._stamp, np.zeros(2), detection.window.side
             ),
             detected=self._stamp,
+            # Images so far apart are pictures, each by itself: no second one could confirm.
+            hits=self.options.confirm_hits - 1 if self._gap > self.options.retain else 0,
         )
 
 
