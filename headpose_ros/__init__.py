@@ -12,11 +12,15 @@ from __future__ import annotations
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
+from headpose_ros.environment import prepare
+
 if TYPE_CHECKING:
     from headpose_ros.perception.analyze import Analyzer
 
 # The generated `headpose_ros.msg` may lie in another folder than these sources.
 __path__ = extend_path(__path__, __name__)
+# Libraries read it when they are imported, which must come later than this.
+prepare()
 
 __version__ = '0.1.0'
 __all__ = ['DEFAULT_MODEL', '__version__', 'load']

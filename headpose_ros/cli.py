@@ -368,7 +368,8 @@ def _doctor(options: argparse.Namespace, ros_arguments: list[str]) -> int:
 
     from headpose_ros.ros.doctor import examine
 
-    rclpy.init(args=ros_arguments)
+    # A look at the graph leaves no log in the home folder.
+    rclpy.init(args=[*ros_arguments, '--ros-args', '--disable-external-lib-logs'])
     try:
         report = examine(options.seconds)
     finally:
