@@ -22,6 +22,8 @@ import numpy.typing as npt
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.files import expanded
+from headpose_ros.foreign_files import FileError, read_bounded
+from headpose_ros.perception.encoded import EncodedError, checked_file
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -37,6 +39,7 @@ ASTRONAUT = 'astronaut'
 ASTRONAUT_FACE = (221.0, 125.0)
 """Middle of the face in the built-in photograph, (x, y) in pixels."""
 
+_LARGEST_FILE = 2**30  # bytes of one image
 _HIGHEST_FPS = 1000.0
 _DEVICE = re.compile(r'(?:/dev/video)?(\d+)')
 _LOG = logging.getLogger(__name__)
@@ -285,17 +288,27 @@ def read_image(file: Path) -> Bgr:
     """Return an image file as uint8 (H, W, 3) BGR, turned upright by its EXIF orientation.
 
     Raises:
-        SourceError: the file cannot be read or is no image.
+        SourceError: the file cannot be read, is no image, or would take gigabytes.
     """
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
-    except OSError as error:
-        raise SourceError(f'cannot read {file}: {error.strerror}') from error
+        data = np.frombuffer(read_bounded(file, _LARGEST_FILE), np.uint8)
+        data = checked_file(data)
+    except FileError as error:
+        raise SourceError(f'cannot read {file}: {error}') from error
+    except EncodedError as error:
+        raise SourceError(f'cannot read {file}: broken or no image ({error})') from error
     with _QuietOpenCv():
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        image = _decoded(data)
     if image is None:
         raise SourceError(f'cannot read {file}: broken or no image')
-    return image  # type: ignore[return-value]
+    return image
+
+
+def _decoded(data: npt.NDArray[np.uint8]) -> Bgr | None:
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+    except cv2.error:  # larger than OpenCV's own limits
+        return None
 
 
 def fit(frame: Bgr, width: int, height: int) -> Bgr:
