@@ -130,12 +130,30 @@ def test_wrong_files(tmp_path: Path, content: str, words: str) -> None:
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('start', 'end'), [('', '\n'), ('', '\r\n'), ('\ufeff', '\n'), ('%YAML:1.0\n---\n', '\n')]
+)
+def test_files_of_other_writers_are_read_like_ours(tmp_path: Path, start: str, end: str) -> None:
+    content = yaml.safe_load(FILE)
+    del content['distortion_coefficients']
+    lines = yaml.safe_dump(content) + (
+        'distortion_coefficients: {rows: 1, cols: 5, data: [4e-2, -3e-05, 1E-5, 2., 0]}\n'
+    )
+    path = tmp_path / 'camera.yaml'
+    path.write_text(start + lines.replace('\n', end), encoding='utf-8', newline='')
+    assert list(load_calibration(path).d) == [0.04, -0.00003, 0.00001, 2.0, 0.0]
+
+
 def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match='No such file'):
         load_calibration(tmp_path / 'none.yaml')
     (tmp_path / 'binary.yaml').write_bytes(b'\xff\xfe\x00\xff')
     with pytest.raises(CalibrationError, match='not a text file'):
         load_calibration(tmp_path / 'binary.yaml')
+    for path in ('/dev/zero', '~nobody-of-this-name/a.yaml', 'a\0b', 'x' * 5000, str(tmp_path)):
+        with pytest.raises(CalibrationError, match='cannot read calibration') as error:
+            load_calibration(path)
+        assert len(str(error.value)) < 500
 
 
 def test_pinhole_sees_its_field_of_view() -> None:

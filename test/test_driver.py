@@ -514,7 +514,7 @@ zones:
         ('elevation_deg: [-10, 10]}\n  mirror', 'up: [-10, 10]}\n  mirror', "z.yaml:6: .*'up'"),
         ('role: driving', 'role: fun', 'z.yaml:8: role .* expected road or driving or other'),
         ('role: driving', 'role: road', 'expected one zone with role road, got 2'),
-        ('  mirror:', '  road:', "z.yaml:7: zones: 'road' stands there twice"),
+        ('  mirror:', '  road:', "z.yaml:7: no YAML: 'road' stands there twice"),
         ('  mirror:', '  elsewhere:', "z.yaml:8: a zone cannot be named 'elsewhere'"),
         ('left_hand', 'middle', 'z.yaml:1: drive: expected left_hand or right_hand'),
         ('[-10, 10], elevation', '[5, 10], elevation', 'z.yaml:6: the road must hold the neutral'),

@@ -249,8 +249,10 @@ class Stub:
                 raise self.answer
             return self.answer
 
+        frames = 'camera:\n  parent: head\n'
+
         def all_frames_as_yaml(self):
-            return 'camera:\n  parent: head\n'
+            return self.frames
 
     class TransformListener:
         def __init__(self, buffer, node):
@@ -285,3 +287,21 @@ def test_problems_of_tf2_ros_are_told_like_ours(monkeypatch, raised, said, late)
     with pytest.raises(TransformProblem, match=said) as error:
         listen(SimpleNamespace()).lookup('base', 'camera', at(10.0))
     assert error.value.is_late is late
+
+
+@pytest.mark.parametrize(
+    'frames',
+    [
+        'a: [',
+        'x: &a {parent: y}\nz: *a',
+        '[' * 10_000,
+        'a: 3\nb: []\nc: {parent: [1]}',
+        'x' * 10**6,
+    ],
+)
+def test_frames_of_any_name_in_the_tree_of_tf2_ros_are_a_problem_and_no_more(monkeypatch, frames):
+    monkeypatch.setitem(sys.modules, 'tf2_ros', Stub)
+    monkeypatch.setattr(Stub.Buffer, 'frames', frames)
+    Stub.Buffer.answer = Stub.LookupException('?')
+    with pytest.raises(TransformProblem):
+        listen(SimpleNamespace()).lookup('base', 'camera', at(10.0))

@@ -12,6 +12,8 @@ import numpy as np
 import yaml
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.foreign_files import FileError, user_path
+from headpose_ros.yaml_files import YamlError, compose, read_text
 
 #: What looking there means: the road; something that driving needs (mirrors, instruments); else.
 ROLES = ('road', 'driving', 'other')
@@ -20,6 +22,9 @@ DRIVES = ('left_hand', 'right_hand')
 ELSEWHERE = 'elsewhere'
 #: The narrowest box that calibration may leave, rad: below the noise of a pose it holds nothing.
 _NARROWEST = float(np.radians(3.0))
+#: Each is compared with each.
+_MOST_BOXES = 256
+_LONGEST_NAME, _LONGEST_ERROR = 64, 200  # characters
 
 
 class ZoneError(HeadposeError, ValueError):
@@ -111,7 +116,8 @@ class Zones:
         for zone in self.zones:
             if zone.name == name:
                 return zone
-        raise ZoneError(f'no zone {name!r}: expected one of {", ".join(self.names)}')
+        known = ', '.join(self.names)
+        raise ZoneError(f'no zone {name[:_LONGEST_NAME]!r}: expected one of {known}')
 
     def role(self, name: str) -> str:
         """Return what looking at a zone, or `ELSEWHERE`, means."""
@@ -215,8 +221,8 @@ def read_zones(path: str | Path, drive: str = '') -> Zones:
         ZoneError: It cannot be read or used; the message names file and line.
     """
     try:
-        text = Path(path).read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(user_path(path))
+    except FileError as error:
         raise ZoneError(f'cannot read the zones file {path}: {error}') from error
     zones = parse_zones(text, str(path))
     return zones.for_drive(drive or zones.drive)
@@ -230,11 +236,9 @@ def parse_zones(text: str, name: str = 'zones') -> Zones:
     """
     reader = _Reader(name)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, 'problem_mark', None)
-        line = 1 if mark is None else mark.line + 1
-        raise ZoneError(f'{name}:{line}: no YAML: {getattr(error, "problem", error)}') from error
+        root = compose(text)
+    except YamlError as error:
+        raise ZoneError(f'{name}:{error.line}: no YAML: {error}') from error
     return reader.zones(root)
 
 
@@ -259,8 +263,8 @@ class _Reader:
         return Zones(drive, zones)
 
     def _zone(self, name: str, node: yaml.Node) -> Zone:
-        if not name or name == ELSEWHERE:
-            raise self._error(node, f'a zone cannot be named {name!r}')
+        if not name or name == ELSEWHERE or len(name) > _LONGEST_NAME:
+            raise self._error(node, f'a zone cannot be named {name[:_LONGEST_NAME]!r}')
         content = self._mapping(node, f'zone {name!r}', ('role', 'boxes'))
         role = self._choice(content['role'], f'role of zone {name!r}', ROLES)
         boxes = content['boxes']
@@ -296,8 +300,6 @@ class _Reader:
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
             name = str(key.value)
-            if name in found:
-                raise self._error(key, f'{what}: {name!r} stands there twice')
             if keys and name not in keys:
                 raise self._error(key, f'{what}: unknown {name!r}: expected {", ".join(keys)}')
             found[name] = value
@@ -322,6 +324,8 @@ class _Reader:
 
     def _check_overlap(self, zones: Sequence[Zone]) -> None:
         boxes = [(zone.name, box) for zone in zones for box in zone.boxes]
+        if len(boxes) > _MOST_BOXES:
+            raise ZoneError(f'{self._name}:1: {len(boxes)} boxes: expected at most {_MOST_BOXES}')
         for (first, a), (second, b) in combinations(boxes, 2):
             if min(a.overlap(b)) > 1e-9:
                 across, up = np.degrees(a.overlap(b))
@@ -331,7 +335,7 @@ class _Reader:
                 )
 
     def _error(self, node: Any, said: str) -> ZoneError:
-        return ZoneError(f'{self._name}:{node.start_mark.line + 1}: {said}')
+        return ZoneError(f'{self._name}:{node.start_mark.line + 1}: {said[:_LONGEST_ERROR]}')
 
 
 def _common(a: tuple[float, float], b: tuple[float, float]) -> float:

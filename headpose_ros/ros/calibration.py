@@ -15,7 +15,8 @@ import yaml
 from sensor_msgs.msg import CameraInfo
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.files import expanded
+from headpose_ros.foreign_files import FileError, user_path
+from headpose_ros.yaml_files import YamlError, parse, read_text
 
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     'plumb_bob': (4, 5),
@@ -27,6 +28,9 @@ DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
 
 ASPECT_TOLERANCE = 0.01
 """Largest relative difference of aspect ratios that a calibration is scaled across."""
+
+
+_LONGEST = 300  # characters of a path that an error repeats
 
 
 class CalibrationError(HeadposeError, ValueError):
@@ -48,14 +52,14 @@ def load_calibration(path: str | Path) -> CameraInfo:
     Raises:
         CalibrationError: the file cannot be read, or a key is missing or wrong.
     """
-    file = expanded(str(path).removeprefix('file://'))
+    name = str(path).removeprefix('file://')
     try:
-        content = yaml.safe_load(file.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else 'not a text file'
-        raise CalibrationError(f'cannot read calibration {file}: {reason}') from error
-    except yaml.YAMLError as error:
-        raise CalibrationError(f'calibration {file} is not YAML: {error}') from error
+        file = user_path(name)
+        content = parse(read_text(file))
+    except FileError as error:
+        raise CalibrationError(f'cannot read calibration {name[:_LONGEST]}: {error}') from error
+    except YamlError as error:
+        raise CalibrationError(f'calibration {file}:{error.line} is not YAML: {error}') from error
     return _CalibrationReader(file, content).camera_info()
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from bisect import bisect_left, insort
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from tf2_msgs.msg import TFMessage
 from headpose_ros.errors import HeadposeError, shortened
 from headpose_ros.geometry.rotations import matrix_from_quaternion, scipy_rotation
 from headpose_ros.ros import qos
+from headpose_ros.yaml_files import YamlError, parse
 
 _DEPTH = 100
 #: How much of the past is kept, s.
@@ -315,7 +317,6 @@ class _Tf2Listener:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def lookup(self, target: str, source: str, stamp: int) -> Transform:
-        import yaml
         from rclpy.time import Time
 
         target, source = frame_name(target), frame_name(source)
@@ -331,7 +332,9 @@ class _Tf2Listener:
                 late,
             ) from None
         except self._tf2_ros.TransformException as error:
-            _check_known(_names(yaml.safe_load(self._buffer.all_frames_as_yaml())), target, source)
+            # Names of frames are anybody's, and tf2 does not quote them.
+            with suppress(YamlError):
+                _check_known(_names(parse(self._buffer.all_frames_as_yaml())), target, source)
             raise TransformProblem(
                 f'no transform from {shortened(source)} to {shortened(target)}: '
                 f'{shortened(str(error), _LONGEST_REASON)}'
@@ -347,4 +350,5 @@ class _Tf2Listener:
 def _names(frames: Any) -> set[str]:
     """Return all frames of tf2's listing: by child, the `parent` among what is known of it."""
     known = frames if isinstance(frames, dict) else {}
-    return set(known) | {entry['parent'] for entry in known.values()}
+    entries = [entry for entry in known.values() if isinstance(entry, dict)]
+    return {str(name) for name in (*known, *(entry.get('parent') for entry in entries))}
