@@ -38,7 +38,7 @@ from headpose_ros.ros.camera_info import (
     camera_model,
     is_rectified,
 )
-from headpose_ros.ros.definitions import definition, message_class, type_name
+from headpose_ros.ros.definitions import definition, definition_of, type_name
 from headpose_ros.ros.markers import FaceMarkers
 from headpose_ros.ros.messages import faces_message, located, main_face_message
 from headpose_ros.ros.pictures import pixels_of
@@ -350,7 +350,7 @@ class _Copy:
 def _described(name: str, text: str) -> tuple[str, str]:
     """Return definition and hash of a type; without a text as this machine has it."""
     store = get_typestore(Stores.EMPTY)
-    store.register(get_types_from_msg(text or definition(message_class(name)), name))
+    store.register(get_types_from_msg(text or definition_of(name), name))
     return store.generate_msgdef(name, ros_version=2)[0], store.hash_rihs01(name)
 
 
