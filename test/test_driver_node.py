@@ -222,6 +222,10 @@ def test_services_reset_calibrate_and_store(rig: Rig, spin_until: Any, tmp_path:
     for zone, said in (('trunk', 'no zone'), ('road', 'is the road')):
         refused = rig.call(CalibrateZone, 'driver/calibrate_zone', CalibrateZone.Request(zone=zone))
         assert not refused.success and said in refused.message
+    for duration in (math.inf, -math.inf, math.nan, -1.0, 1e30, 0.1):
+        request = CalibrateZone.Request(zone='left_mirror', duration=duration)
+        refused = rig.call(CalibrateZone, 'driver/calibrate_zone', request)
+        assert not refused.success and 'expected 0.5 to 60' in refused.message
     rig.hold(1.0)
     stored = rig.call(StoreDriver, 'driver/store_driver', StoreDriver.Request(driver='anna'))
     assert stored.success, stored.message

@@ -39,6 +39,8 @@ from headpose_ros.srv import CalibrateZone, StoreDriver
 _WARNING_PERIOD = 5.0
 #: Images are looked at for a cover so often, s of their stamps.
 _COVER_PERIOD = 0.2
+#: A zone is looked at for so long to calibrate it, s.
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.5, 60.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class DriverConfig(DriverOptions):
     calibration_seconds: float = parameter(
         3.0,
         'How long a zone is looked at to calibrate it.',
-        minimum=0.5,
-        maximum=60.0,
+        minimum=_SHORTEST_LOOK,
+        maximum=_LONGEST_LOOK,
         unit='s',
         source='ours',
     )
@@ -323,8 +325,8 @@ class DriverNode(AutostartNode):
         self, request: CalibrateZone.Request, response: CalibrateZone.Response
     ) -> CalibrateZone.Response:
         """Begin to learn where a zone is."""
-        seconds = request.duration if request.duration > 0 else self._config.calibration_seconds
         try:
+            seconds = _looking_time(request.duration) or self._config.calibration_seconds
             if self._monitor is None or not self._active:
                 raise HeadposeError('the node is not active')
             self._monitor.calibrate(request.zone, seconds)
@@ -333,6 +335,21 @@ class DriverNode(AutostartNode):
         except HeadposeError as error:
             response.success, response.message = False, str(error)
         return response
+
+
+def _looking_time(duration: float) -> float:
+    """Return the seconds that a request asks for; 0 for none.
+
+    Raises:
+        HeadposeError: Nobody looks so long, or it is no number.
+    """
+    # Written so that NaN fails too.
+    if not (duration == 0 or _SHORTEST_LOOK <= duration <= _LONGEST_LOOK):
+        raise HeadposeError(
+            f'duration is {duration:g} s: expected {_SHORTEST_LOOK:g} to {_LONGEST_LOOK:g}, or 0 '
+            'for the parameter calibration_seconds'
+        )
+    return duration
 
 
 def monitor_options(config: DriverConfig) -> DriverOptions:
