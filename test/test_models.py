@@ -287,7 +287,7 @@ def test_a_broken_card_is_refused(copy):
 def test_weights_of_another_network_are_refused(copy):
     copy.with_suffix('.json').unlink()
     save_file(load_file(copy), copy, metadata={'model': 'mnn'})
-    with pytest.raises(weights.WeightsError, match='does not fit the network mnn'):
+    with pytest.raises(weights.WeightsError, match=r'safetensors has'):
         weights.load_model(str(copy))
 
 

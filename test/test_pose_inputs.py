@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -422,7 +423,10 @@ def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(desk, pho
     face = answer().faces[0]
     bad = tmp_path / 'bad.safetensors'
     bad.write_bytes(b'no weights')
-    for name in (str(bad), 'no_such_model', str(tmp_path / 'nowhere.safetensors')):
+    pipe = tmp_path / 'pipe.safetensors'
+    os.mkfifo(pipe)
+    paths = [bad, tmp_path / 'nowhere.safetensors', tmp_path, pipe, '/dev/zero']
+    for name in (*map(str, paths), 'no_such_model', 'x' * 300 + '.safetensors', 'x' * 70_000):
         (result,) = one.pose.set_parameters([Parameter('model', value=name)])
         assert not result.successful
         assert result.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -70,14 +71,19 @@ class ModelSpec:
         """Return the number of landmarks; 0 without."""
         return len(SCHEMES[self.scheme])
 
+    @property
+    def network_class(self) -> Callable[..., nn.Module]:
+        """Return the network's class."""
+        found: Callable[..., nn.Module] = pkgutil.resolve_name(f'{__package__}.{self.network}')
+        return found
+
     def build(self, **options: Any) -> nn.Module:
         """Return the network with fresh parameters.
 
         Args:
             options: Arguments of its class, as for a narrower variant.
         """
-        build = pkgutil.resolve_name(f'{__package__}.{self.network}')
-        return build(**{**self.defaults, **options})
+        return self.network_class(**{**self.defaults, **options})
 
     def to_input(self, crop: NDArray[np.uint8]) -> Tensor:
         """Normalise one crop.

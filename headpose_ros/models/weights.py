@@ -10,16 +10,29 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.files import expanded
+from headpose_ros.foreign_files import FileError, read_bounded
 from headpose_ros.models.registry import MODELS, ModelSpec
+from headpose_ros.models.safetensors_check import (
+    LARGEST_FILE,
+    WeightsFileError,
+    build_options,
+    check_shapes,
+    input_size,
+    margin,
+    read_safetensors,
+    shown_path,
+    weights_path,
+)
 
 #: Where the released weights lie: `<name>.safetensors` and its card `<name>.json`.
 FOLDER = Path(__file__).with_name('weights')
+_LARGEST_CARD = 2**16  # bytes
 #: The metric of the cards by which weights are picked.
 POSE_METRIC = 'geodesic error, one constant rotation removed (deg)'
 
@@ -83,13 +96,15 @@ def read_weights(path: Path) -> SavedNetwork:
     Raises:
         WeightsError: The file is damaged, or for no registered network.
     """
-    header, state = _read_tensors(path)
-    spec = _spec(path, header)
     try:
-        options = json.loads(header.get('options', '{}'))
-    except ValueError as error:
-        raise WeightsError(f'{path} has options that are not JSON: {error}') from error
-    return SavedNetwork(spec, state, options)
+        checked = read_safetensors(path)
+        spec = _spec(path, checked.metadata)
+        text = checked.metadata.get('options', '{}')
+        options = build_options(text, spec.network_class, spec.defaults)
+        check_shapes(checked, _shapes(spec, options))
+        return SavedNetwork(spec, _tensors(checked.content), options)
+    except WeightsFileError as error:
+        raise WeightsError(f'{shown_path(path)} {error}') from error
 
 
 def assemble(
@@ -146,16 +161,24 @@ def released_file(name_or_path: str) -> Path:
         WeightsError: There is no such file.
     """
     if name_or_path.endswith('.safetensors'):
-        path = expanded(name_or_path)
-        if not path.is_file():
-            raise WeightsError(f'no weights at {path}')
-        return path
-    path = FOLDER / f'{name_or_path}.safetensors'
-    if not path.is_file():
+        return _given_file(name_or_path)
+    if name_or_path not in released():
         raise WeightsError(
-            f'no weights for model {name_or_path!r}: released are {", ".join(released())}; '
-            'or give the path of a .safetensors file'
+            f'no weights for model {shown_path(name_or_path)!r}: released are '
+            f'{", ".join(released())}; or give the path of a .safetensors file'
         )
+    return FOLDER / f'{name_or_path}.safetensors'
+
+
+def _given_file(text: str) -> Path:
+    try:
+        path = weights_path(text)
+        is_file = path.is_file()
+    except (WeightsFileError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise WeightsError(f'no weights at {shown_path(text)}: {reason}') from error
+    if not is_file:
+        raise WeightsError(f'no weights at {shown_path(path)}: not a regular file')
     return path
 
 
@@ -177,8 +200,15 @@ def pick(family: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Return the hexadecimal digest of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the hexadecimal digest of a file.
+
+    Raises:
+        WeightsError: It cannot be read, or is too large for weights.
+    """
+    try:
+        return hashlib.sha256(read_bounded(path, LARGEST_FILE)).hexdigest()
+    except FileError as error:
+        raise WeightsError(f'cannot read {shown_path(path)}: {error}') from error
 
 
 @lru_cache(maxsize=1)
@@ -192,23 +222,37 @@ def _read_card(path: Path) -> dict[str, Any]:
     if not card.is_file():
         return {}
     try:
-        content = json.loads(card.read_text(encoding='utf-8'))
+        content = json.loads(read_bounded(card, _LARGEST_CARD))
         if not isinstance(content['sha256'], str):
             raise TypeError('sha256 is not a text')
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f'the card {card} is not JSON with a sha256: {error}') from error
+    except (FileError, ValueError, KeyError, TypeError, RecursionError) as error:
+        said = f'the card {shown_path(card)} is not JSON with a sha256'
+        raise WeightsError(f'{said}: {str(error)[:100]}') from error
     return content
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _shapes(spec: ModelSpec, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's tensors, without memory for them.
+
+    Raises:
+        WeightsFileError: The options are not this network's.
+    """
     try:
-        with safe_open(path, framework='pt') as file:
-            header = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f'{path} is not a safetensors file: {error}') from error
-    # Half precision on disk, single in use.
-    return header, {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+        with torch.device('meta'):
+            state = spec.build(**options).state_dict()
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        text = str(error)[:200]
+        raise WeightsFileError(f'has options that make no {spec.name}: {text}') from error
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _tensors(content: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a checked file: half precision on disk, single in use."""
+    try:
+        state = load(content)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise WeightsFileError(f'is not a safetensors file: {error}') from error
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _spec(path: Path, header: Mapping[str, str]) -> ModelSpec:
@@ -216,13 +260,12 @@ def _spec(path: Path, header: Mapping[str, str]) -> ModelSpec:
     name = header.get('model', '')
     if name not in MODELS:
         raise WeightsError(
-            f'{path} is for the model {name!r}, expected one of {", ".join(MODELS)}; '
-            'export weights with headpose-train export'
+            f'{shown_path(path)} is for the model {name[:60]!r}, expected one of '
+            f'{", ".join(MODELS)}; export weights with headpose-train export'
         )
     spec = MODELS[name]
-    try:
-        size = int(header.get('input_size', spec.input_size))
-        margin = float(header.get('margin', spec.margin))
-    except ValueError as error:
-        raise WeightsError(f'{path} has a header that is not understood: {error}') from error
-    return replace(spec, input_size=size, margin=margin)
+    return replace(
+        spec,
+        input_size=input_size(header.get('input_size', str(spec.input_size))),
+        margin=margin(header.get('margin', repr(spec.margin))),
+    )

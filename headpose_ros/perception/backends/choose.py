@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.backends.base import Backend, BackendError
 from headpose_ros.perception.backends.deployed import example
+from headpose_ros.perception.backends.trial import check
 
 _log = logging.getLogger(__name__)
 _CPU = torch.device('cpu')
@@ -106,7 +107,7 @@ class Fallbacks:
         for name, device in self._left:
             try:
                 backend = make(self._model, device, name)
-                backend.run(example(self._model.spec).numpy())
+                check(backend.run(example(self._model.spec).numpy()), self._model.spec)
             except Exception as error:  # each runtime has errors of its own
                 if _is_last_resort(name, device):
                     raise
