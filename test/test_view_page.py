@@ -183,6 +183,75 @@ def test_another_site_cannot_look(page: str) -> None:
         asyncio.run(ask('http://elsewhere.example'))
 
 
+def test_what_a_page_is_told_is_bounded_whatever_the_messages_hold(ros: int) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+    from headpose_ros.msg import DriverEvent, DriverState, Face, Faces
+    from headpose_ros.tools.view import Viewer
+    from headpose_ros.tools.view_server import to_json
+
+    viewer = Viewer()
+    try:
+        for begin in range(0, 1000, 250):
+            names = [f'{i} ' + 'x' * 10_000 for i in range(begin, begin + 250)]
+            statuses = [DiagnosticStatus(name=n, message=n, level=b'\xff') for n in names]
+            viewer._take_diagnostics(DiagnosticArray(status=statuses))
+        face = Face(id='f' * 10_000, right_eye_openness=float('inf'), confidence=float('nan'))
+        face.head_pose.yaw, face.head_pose.pitch = float('inf'), float('nan')
+        face.head_pose.pose.pose.position.z = float('-inf')
+        face.head_pose.translation_is_metric = True
+        viewer._take_faces(Faces(faces=[face] * 500))
+        state = DriverState(state=250, eyes=250, presence=250, reason='r' * 10_000)
+        state.events = [DriverEvent(kind=0), DriverEvent(kind=255)] * 500
+        state.confidence = float('nan')
+        state.perclos.value, state.perclos.valid = float('inf'), True
+        viewer._take_driver(state)
+        told = viewer.status(0)
+        assert len(told['diagnostics']) == 100
+        assert told['driver']['state'] == 'unknown (250)'
+        assert len(told['faces']) == 64
+        assert len(to_json(told)) < 150_000
+    finally:
+        viewer.destroy_node()
+
+
+def test_without_an_option_the_page_is_for_this_machine_alone(page: str) -> None:
+    port = int(page.rstrip('/').rpartition(':')[2])
+    assert _listening(port) == {'127.0.0.1'}
+
+
+def test_an_address_of_the_network_needs_the_token(port: int) -> None:
+    process = start('view', '--port', str(port), '--host', '0.0.0.0')
+    try:
+        assert process.stdout is not None
+        printed = process.stdout.readline().split()[0]
+        token = printed.rpartition('?token=')[2]
+        assert len(token) >= 20
+        assert _listening(port) == {'0.0.0.0'}
+
+        async def ask(query: str) -> int:
+            url = f'http://127.0.0.1:{port}/{query}'
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                return answer.status
+
+        codes = [asyncio.run(ask(query)) for query in ('', '?token=x', f'?token={token}')]
+        assert codes == [403, 403, 200]
+        end(process)
+    finally:
+        process.kill()
+
+
+def _listening(port: int) -> set[str]:
+    """Return the addresses that something listens on with this port, by the kernel's own table."""
+    found = set()
+    for line in Path('/proc/net/tcp').read_text().splitlines()[1:]:
+        address, state = line.split()[1], line.split()[3]
+        host, _, number = address.partition(':')
+        if state == '0A' and int(number, 16) == port:
+            found.add(socket.inet_ntoa(bytes.fromhex(host)[::-1]))
+    return found
+
+
 def test_a_taken_port_is_one_line(port: int) -> None:
     with socket.socket() as taken:
         taken.bind(('127.0.0.1', port))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import rclpy
-from aiohttp import WSMsgType, web
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -35,16 +32,18 @@ from headpose_ros.ros.images import Bgr
 from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
 from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.transport import prefer_shared_memory
+from headpose_ros.tools.view_server import PICTURE_PERIOD, serve
 
-PAGE = Path(__file__).with_name('view.html')
-_PICTURE_PERIOD = 1 / 15  # seconds: enough to follow, and little to send
 _PICTURE_SIDE = 1280  # px; larger pictures are shrunk
-_STATUS_PERIOD = 0.1
 _RATE_WINDOW = 2.0  # seconds
 _SILENCE = 2.0  # seconds without messages until the page says why
 _ASK_PERIOD = 2.0  # seconds between questions after the states of lifecycle nodes
 _SAMPLES = 600  # results that a page shows from the past when it is opened
 _ACTIVE = 'active'
+#: What a page is sent at most, whatever the messages hold.
+_MOST_FACES, _MOST_EVENTS, _MOST_STATUSES, _MOST_NODES = 64, 16, 100, 100
+_LONGEST = 300  # characters of a text
+_WORST = 3  # level of a status
 
 #: The diagrams of the page: label, keys of a sample, range shown at least, and whose samples. Those
 #: of the driver are shown while a driver node runs. A further topic takes a subscription that adds
@@ -99,6 +98,7 @@ class Viewer(Node):
         self._diagnostics: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
         self._askers: dict[str, Any] = {}
+        self._asked: dict[str, Any] = {}
         self._age = float('nan')
         self._problem = ''
         self._matcher = StampMatcher()
@@ -142,7 +142,7 @@ class Viewer(Node):
         if self._problem:
             return self._problem
         if self.faces.silent(now):
-            asleep = [f'{n} is {s}' for n, s in sorted(self._states.items()) if s != _ACTIVE]
+            asleep = [f'{n} is {s}' for n, s in sorted(dict(self._states).items()) if s != _ACTIVE]
             if asleep:
                 name = asleep[0].split()[0]
                 return (
@@ -171,7 +171,7 @@ class Viewer(Node):
         self.faces.note(time.monotonic())
         stamp = Time.from_msg(faces.header.stamp)
         self._age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
-        self._people = [_sample(face) for face in faces.faces]
+        self._people = [_sample(face) for face in faces.faces[:_MOST_FACES]]
         with self._lock:
             face = self._people[0] if self._people else None
             self._add_sample(seconds(faces.header.stamp), 'face', face)
@@ -189,18 +189,22 @@ class Viewer(Node):
             self._add_sample(seconds(state.header.stamp), 'driver', _driver_sample(state))
 
     def _take_diagnostics(self, array: DiagnosticArray) -> None:
+        """Keep the newest statuses; those that were not heard of for longest make room."""
         with self._lock:
-            for status in array.status:
-                level = int.from_bytes(status.level, 'little')
-                self._diagnostics[status.name] = {
-                    'level': level,
-                    'name': status.name,
-                    'message': status.message,
+            for status in array.status[:_MOST_STATUSES]:
+                name = _text(status.name)
+                self._diagnostics.pop(name, None)
+                self._diagnostics[name] = {
+                    'level': min(int.from_bytes(status.level, 'little'), _WORST),
+                    'name': name,
+                    'message': _text(status.message),
                 }
+            for name in list(self._diagnostics)[:-_MOST_STATUSES]:
+                del self._diagnostics[name]
 
     def _show(self, pair: tuple[Image, Faces | None] | None) -> None:
         now = time.monotonic()
-        if pair is None or not self.watched or now - self._drawn < _PICTURE_PERIOD:
+        if pair is None or not self.watched or now - self._drawn < PICTURE_PERIOD:
             return
         self._drawn = now
         image, faces = pair
@@ -216,16 +220,26 @@ class Viewer(Node):
         """Ask every lifecycle node of this graph for its state; the answers come later."""
         kind = 'lifecycle_msgs/srv/GetState'
         services = [n for n, types in self.get_service_names_and_types() if kind in types]
-        self._states = {n: s for n, s in self._states.items() if f'{n}/get_state' in services}
-        for service in services:
+        self._forget_all_but(services[:_MOST_NODES])
+        for service in services[:_MOST_NODES]:
             if service not in self._askers:
                 self._askers[service] = self.create_client(GetState, service)
-            name = service.rpartition('/')[0]
-            future = self._askers[service].call_async(GetState.Request())
+            client, name = self._askers[service], service.rpartition('/')[0]
+            if (unanswered := self._asked.get(service)) is not None:
+                client.remove_pending_request(unanswered)
+            future = self._asked[service] = client.call_async(GetState.Request())
             future.add_done_callback(lambda done, name=name: self._note_state(name, done))
 
+    def _forget_all_but(self, services: list[str]) -> None:
+        for service in self._askers.keys() - set(services):
+            self.destroy_client(self._askers.pop(service))
+            self._asked.pop(service, None)
+            self._states.pop(service.rpartition('/')[0], None)
+
     def _note_state(self, name: str, done: Any) -> None:
-        self._states[name] = done.result().current_state.label
+        answer = None if done.cancelled() or done.exception() else done.result()
+        if answer is not None:
+            self._states[name] = _text(answer.current_state.label)
 
 
 def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
@@ -242,8 +256,11 @@ def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
     """
     prefer_shared_memory()
     try:
-        # aiohttp handles the signals.
-        rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+        # The server handles the signals; a page leaves no log in the home folder.
+        rclpy.init(
+            args=[*ros_arguments, '--ros-args', '--disable-external-lib-logs'],
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except Exception as error:  # rclpy raises several types, some of them private
         raise HeadposeError(f'cannot start ROS: {error}') from error
     viewer = Viewer(style)
@@ -252,18 +269,7 @@ def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
     thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
     thread.start()
     try:
-        web.run_app(
-            _application(viewer),
-            host=host,
-            port=port,
-            # A page that is open shall not hold up the end.
-            shutdown_timeout=1.0,
-            print=lambda *_: print(f'http://{host}:{port}  (Ctrl-C ends it)', flush=True),
-        )
-    except OSError as error:
-        raise HeadposeError(
-            f'cannot listen on {host}:{port}: {error.strerror or error}; choose another --port'
-        ) from error
+        serve(viewer, PANELS, host, port)
     finally:
         executor.shutdown(timeout_sec=2.0)
         thread.join(timeout=5.0)
@@ -275,61 +281,14 @@ def _spin(executor: SingleThreadedExecutor) -> None:
         executor.spin()
 
 
-def _application(viewer: Viewer) -> web.Application:
-    application = web.Application()
-
-    async def page(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(PAGE)
-
-    async def live(request: web.Request) -> web.WebSocketResponse:
-        # A page of another site must not look through this machine's camera.
-        origin = request.headers.get('Origin', '')
-        if origin and origin.partition('://')[2] != request.host:
-            raise web.HTTPForbidden(text='this page may only be opened from its own address')
-        socket = web.WebSocketResponse(heartbeat=10.0)
-        await socket.prepare(request)
-        await socket.send_json({'panels': PANELS})
-        viewer.watched += 1
-        sender = asyncio.create_task(_send(socket, viewer))
-        try:
-            async for message in socket:
-                if message.type == WSMsgType.ERROR:
-                    break
-        finally:
-            viewer.watched -= 1
-            sender.cancel()
-        return socket
-
-    application.router.add_get('/', page)
-    application.router.add_get('/live', live)
-    return application
-
-
-async def _send(socket: web.WebSocketResponse, viewer: Viewer) -> None:
-    """Send status and pictures; the next only when the last has gone, so that none queues."""
-    sent, due, since = 0, 0.0, 0
-    with suppress(ConnectionError):
-        while not socket.closed:
-            number, jpeg = viewer.picture
-            if number != sent:
-                sent = number
-                await socket.send_bytes(jpeg)
-            if time.monotonic() >= due:
-                due = time.monotonic() + _STATUS_PERIOD
-                status = viewer.status(since)
-                since = max([since, *(sample['number'] for sample in status['samples'])])
-                await socket.send_str(json.dumps(status))
-            await asyncio.sleep(_PICTURE_PERIOD / 2)
-
-
 def _sample(face: Any) -> dict[str, Any]:
     head = face.head_pose
     angles = np.degrees([head.yaw, head.pitch, head.roll]).round(1).tolist()
     openness = [face.right_eye_openness, face.left_eye_openness, face.mouth_openness]
-    known = [None if np.isnan(value) else round(value, 3) for value in openness]
+    known = [round(value, 3) for value in openness]
     place = head.pose.pose.position
     return {
-        'id': face.id,
+        'id': _text(face.id),
         **dict(zip(PANELS[0][1], angles, strict=True)),
         **dict(zip(PANELS[1][1], known, strict=True)),
         'distance': round(place.z, 2) if head.translation_is_metric else None,
@@ -345,27 +304,39 @@ def _driver_sample(state: DriverState) -> dict[str, Any]:
 
 def _shown_state(state: DriverState) -> dict[str, Any]:
     """Return what the page writes about the driver."""
-    name, options = STATES[state.state], DriverOptions()
+    name, options = _named(STATES, state.state), DriverOptions()
     facts = {
-        'zone': state.zone or None,
-        'eyes': EYES[state.eyes],
-        'face': PRESENCES[state.presence].replace('_', ' '),
+        'zone': _text(state.zone) or None,
+        'eyes': _named(EYES, state.eyes),
+        'face': _named(PRESENCES, state.presence).replace('_', ' '),
         'blinks / min': _known(state.blink_rate, 0),
         'yawns': _known(state.yawns, 0),
         'nods': _known(state.nods, 0),
     }
     return {
         'state': name.replace('_', ' '),
-        'color': STATE_COLORS[name],
-        'reason': state.reason,
+        'color': STATE_COLORS.get(name, STATE_COLORS[STATES[0]]),
+        'reason': _text(state.reason),
         'confidence': round(state.confidence, 2),
         'facts': facts,
         'timers': [
             (t.label, _known(getattr(state, t.signal), 3), t.limit, t.unit, t.scale)
             for t in timers(options)
         ],
-        'events': [KINDS[event.kind - 1].replace('_', ' ') for event in state.events],
+        'events': [
+            _named(('no_kind', *KINDS), event.kind).replace('_', ' ')
+            for event in state.events[:_MOST_EVENTS]
+        ],
     }
+
+
+def _named(names: Sequence[str], number: int) -> str:
+    """Return the name of a constant; a message may hold one that there is none for."""
+    return names[number] if 0 <= number < len(names) else f'unknown ({number})'
+
+
+def _text(text: str) -> str:
+    return text if len(text) <= _LONGEST else f'{text[:_LONGEST]}...'
 
 
 def _known(signal: Any, digits: int = 2) -> float | None:
