@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from itertools import count
+from math import inf
 
 #: What events there are, in the order of `KIND_` constants of headpose_ros/DriverEvent, from 1.
 KINDS = (
@@ -125,9 +126,14 @@ class Episode:
         since = stamp if since is None else min(since, stamp)
         return self._hold(stamp, since, zone) if condition else self._rest(stamp, since)
 
-    def lose(self, stamp: float) -> list[Event]:
-        """End whatever is under way as lost: it lasted at least until it was last seen."""
-        return self._close(LOST, self._last, stamp)
+    def lose(self, stamp: float, seen: float = inf) -> list[Event]:
+        """End whatever is under way as lost: it lasted at least until it was last seen.
+
+        Args:
+            stamp: Now, s.
+            seen: Until when anything was seen at all, s.
+        """
+        return self._close(LOST, min(self._last, seen), stamp)
 
     def _hold(self, stamp: float, since: float, zone: str) -> list[Event]:
         if self._onset is None:

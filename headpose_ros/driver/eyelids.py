@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 
+from headpose_ros.driver.closure import Closure, crossing
 from headpose_ros.driver.episodes import Gate, Shares
 from headpose_ros.driver.options import DriverOptions
 
@@ -19,12 +20,7 @@ _FILLED = 0.95
 
 
 class Eyelids:
-    """Follows the openness of the eyes.
-
-    Attributes:
-        closed: Whether they are closed by P80; None for not known.
-        closed_since: When the present closure began, s; NaN when there is none.
-    """
+    """Follows the openness of the eyes."""
 
     def __init__(self, options: DriverOptions) -> None:
         self.options = options
@@ -33,27 +29,31 @@ class Eyelids:
     def reset(self) -> None:
         """Forget what was seen."""
         options = self.options
-        self._closure = Gate(options.closed_below, options.open_above)
+        self._closure = Closure(options)
         self._blink = Gate(options.blink_below, options.blink_below + 0.1)
         self._shares = Shares(options.perclos_window)
         self._blinks: deque[tuple[float, float]] = deque()
         self._last = (0.0, np.nan)
         self._blink_since = np.nan
-        self.closed: bool | None = None
-        self.closed_since = np.nan
 
-    def update(self, stamp: float, openness: float, seconds: float) -> None:
-        """Take over an openness, NaN where unknown, at a stamp; `seconds` after the one before."""
-        was, self.closed = self.closed, self._closure.update(openness)
-        if self.closed and not was:
-            self.closed_since = self._crossing(stamp, openness, self.options.closed_below)
-        elif not self.closed:
-            self.closed_since = np.nan
+    def update(self, stamp: float, openness: float, seconds: float, known: bool = True) -> None:
+        """Take over an openness at a stamp; arguments as those of `Closure.update`."""
+        self._closure.update(stamp, openness, seconds, known)
         self._follow_blink(stamp, openness)
         self._shares.add(stamp, seconds, self.closed)
         while self._blinks and self._blinks[0][0] <= stamp - self.options.perclos_window:
             self._blinks.popleft()
         self._last = (stamp, openness)
+
+    @property
+    def closed(self) -> bool | None:
+        """Whether they are closed by P80; None for not known."""
+        return self._closure.closed
+
+    @property
+    def since(self) -> float:
+        """When they came to be closed or open, s; NaN for not known."""
+        return self._closure.since
 
     @property
     def measured(self) -> float:
@@ -86,22 +86,17 @@ class Eyelids:
     def _follow_blink(self, stamp: float, openness: float) -> None:
         was, below = self._blink.state, self._blink.update(openness)
         if below and was is False:
-            self._blink_since = self._crossing(stamp, openness, self.options.blink_below)
+            self._blink_since = self._half_closed(stamp, openness)
         elif below is None:
             self._blink_since = np.nan
         elif was and not below:
-            duration = self._crossing(stamp, openness, self.options.blink_below) - self._blink_since
+            duration = self._half_closed(stamp, openness) - self._blink_since
             if _QUICKEST_BLINK <= duration <= self.options.blink_longest:
                 self._blinks.append((stamp, duration))
             self._blink_since = np.nan
 
-    def _crossing(self, stamp: float, openness: float, level: float) -> float:
-        """Return when the openness passed a level since the last image, by a straight line."""
-        before, value = self._last
-        if value != value or value == openness:
-            return stamp
-        share = min(max((level - value) / (openness - value), 0.0), 1.0)
-        return before + share * (stamp - before)
+    def _half_closed(self, stamp: float, openness: float) -> float:
+        return crossing(self._last, (stamp, openness), self.options.blink_below)
 
 
 class HiddenEyes:

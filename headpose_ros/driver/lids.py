@@ -1,9 +1,9 @@
 """What is measured of one driver's open and closed eyes, learned on the way.
 
 Networks shrink what they are unsure of towards the middle, and eyes differ: of one driver closed
-lids may be measured as a third open. The level of open eyes is a high quantile of what is seen;
-that of closed ones is seen in blinks, which close the eyes for a moment. Between the two openness
-is stretched to 0..1.
+lids may be measured as a third open. The level of open eyes is a high quantile of what is seen
+while the driver is attentive; that of closed ones is seen in blinks, which close the eyes for a
+moment. Between the two openness is stretched to 0..1.
 """
 
 from __future__ import annotations
@@ -44,34 +44,51 @@ class LidLevels:
         self._dip_since, self._dip_lowest = np.nan, np.inf
         self.open, self.closed = 1.0, 0.0
 
-    def update(self, stamp: float, openness: float, seconds: float) -> float:
-        """Learn from a measured openness, seen for some seconds; return the stretched one.
+    @property
+    def is_known(self) -> bool:
+        """Whether the driver's own open eyes are known."""
+        return bool(np.isfinite(self._level.level))
+
+    def stretch(self, openness: float) -> float:
+        """Return a measured openness between the driver's own levels; NaN for NaN.
+
+        Args:
+            openness: Mean of the eyes in sight.
+        """
+        if not np.isfinite(openness):
+            return np.nan
+        return max((openness - self.closed) / (self.open - self.closed), 0.0)
+
+    def learn(self, stamp: float, openness: float, seconds: float, attentive: bool) -> None:
+        """Take over a measured openness.
 
         Args:
             stamp: Of the image, s.
-            openness: Mean of the eyes in sight; NaN where unknown, and so is the answer.
+            openness: Mean of the eyes in sight; NaN where unknown.
             seconds: How long the eyes were seen like this.
+            attentive: Whether the driver is judged attentive at this stamp. Levels are learned
+                from no other moment; a blink is followed through, and learned when it is over.
         """
         if not np.isfinite(openness):
             self._dip_since = np.nan
-            return np.nan
-        self._learn_open(openness, seconds)
-        self._learn_closed(stamp, openness)
-        return max((openness - self.closed) / (self.open - self.closed), 0.0)
+            return
+        if attentive:
+            self._learn_open(openness, seconds)
+        self._follow_blink(stamp, openness, attentive)
 
     def _learn_open(self, openness: float, seconds: float) -> None:
         self._level.update(float(np.clip(openness, 0.0, 0.999 * _WIDEST)), seconds, self.options)
-        if np.isfinite(self._level.level):
+        if self.is_known:
             self.open = self._level.level
             self.closed = min(self.closed, _HIGHEST_CLOSED * self.open)
 
-    def _learn_closed(self, stamp: float, openness: float) -> None:
+    def _follow_blink(self, stamp: float, openness: float, attentive: bool) -> None:
         if openness < _DIP * self.open:
             if np.isnan(self._dip_since):
                 self._dip_since, self._dip_lowest = stamp, np.inf
             self._dip_lowest = min(self._dip_lowest, openness)
         elif openness > _OVER * self.open and not np.isnan(self._dip_since):
-            if stamp - self._dip_since <= self.options.blink_longest:
+            if attentive and stamp - self._dip_since <= self.options.blink_longest:
                 self._take_blink(self._dip_lowest)
             self._dip_since = np.nan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,18 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
+from headpose_ros.driver.calibration import Calibration
 from headpose_ros.driver.episodes import ENDED, STARTED, Episode, Event, Gate, Shares
 from headpose_ros.driver.eyelids import Eyelids, HiddenEyes
 from headpose_ros.driver.glances import Angles, Dip, RoadTimer, Steady
+from headpose_ros.driver.learning import GAZE, Moment, under_way
 from headpose_ros.driver.lids import LidLevels
 from headpose_ros.driver.neutral import NeutralPose
 from headpose_ros.driver.openness import OpenEyes, eyes_in_sight, measure_openness
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.reseating import Reseating
 from headpose_ros.driver.seat import DriverChooser
+from headpose_ros.driver.still import StillFace
 from headpose_ros.driver.zones import ZoneError, Zones
 from headpose_ros.perception.faces import Face
 
@@ -54,6 +59,8 @@ _GRAVE = (
     ('repeated_glances', 'distracted', 'eyes off the road in repeated glances'),
     ('perclos', 'drowsy', 'eyes closed for much of the time (PERCLOS)'),
 )
+#: A head that hangs has come up when it hangs by less than this share of the angle of a slump.
+_RAISED = 0.75
 #: States that rest on the eyes alone.
 _BY_EYES = frozenset({'asleep', 'microsleep', 'drowsy'})
 
@@ -73,7 +80,7 @@ class Signal:
     @property
     def valid(self) -> bool:
         """Whether the value is known."""
-        return bool(np.isfinite(self.value))
+        return math.isfinite(self.value)
 
 
 @dataclass(frozen=True)
@@ -142,8 +149,9 @@ class DriverMonitor:
         self._neutral = NeutralPose(options or DriverOptions())
         self._open_eyes = OpenEyes(self._neutral.options)
         self._lids = LidLevels(self._neutral.options)
+        self._reseating = Reseating(self._neutral.options)
         self._stamp: float | None = None
-        self._collecting: _Calibration | None = None
+        self._collecting: Calibration | None = None
         self.calibration_said = ''
         self.configure(self._neutral.options)
 
@@ -153,7 +161,8 @@ class DriverMonitor:
         Events under way are dropped: call :meth:`stop` before to have them ended as lost.
         """
         self.options = options
-        self._neutral.options = self._open_eyes.options = self._lids.options = options
+        self._neutral.options = self._open_eyes.options = options
+        self._lids.options = self._reseating.options = options
         self._chooser = DriverChooser(options)
         self._begin()
 
@@ -163,6 +172,7 @@ class DriverMonitor:
         faces: Sequence[Face],
         size: tuple[int, int],
         covered: bool | None = None,
+        still: bool = False,
     ) -> Report:
         """Judge one image.
 
@@ -172,6 +182,8 @@ class DriverMonitor:
             faces: All faces in the image.
             size: Width and height of the image, px.
             covered: Whether the picture shows nothing at all; None for not known.
+            still: Whether the picture is known to have stood still for `still_seconds`. A face
+                that is the same to the pixel for so long says so as well.
         """
         lost = self._resume(stamp)
         seconds = 0.0 if self._stamp is None else stamp - self._stamp
@@ -180,8 +192,10 @@ class DriverMonitor:
         if seat.changed:
             lost += self._lose(stamp)
             self._forget()
-        self._observe(stamp, seconds, seat.face, covered)
-        events = lost + self._judge(stamp, seconds)
+        lost += self._watch_still(stamp, seat.face, still)
+        face = None if self._is_still else seat.face
+        self._observe(stamp, seconds, face, covered)
+        events = lost + self._judge(stamp, seconds) + self._learn(stamp, seconds, face)
         return self._report(stamp, seat.face, seat.candidates, tuple(events))
 
     def stop(self) -> Report | None:
@@ -201,6 +215,7 @@ class DriverMonitor:
     def reset_neutral(self) -> None:
         """Forget the neutral pose; it is learned anew."""
         self._neutral.reset()
+        self._reseating.reset()
 
     def calibrate(self, zone: str, seconds: float) -> None:
         """Learn where a zone is from the directions of the next seconds of known direction.
@@ -211,7 +226,7 @@ class DriverMonitor:
         self.zones.to_calibrate(zone)
         if self._neutral.rotation is None:
             raise ZoneError('the neutral pose is not known yet: look at the road for a while')
-        self._collecting = _Calibration(zone, seconds)
+        self._collecting = Calibration(zone, seconds)
         self.calibration_said = f'looking at {zone}'
 
     def profile(self) -> DriverProfile | None:
@@ -225,6 +240,7 @@ class DriverMonitor:
         self._neutral.reset(profile.neutral)
         self._open_eyes.reset(profile.open_eyes)
         self._lids.reset()
+        self._reseating.reset()
         self.zones = profile.zones
 
     def _forget(self) -> None:
@@ -232,6 +248,7 @@ class DriverMonitor:
         self._neutral.reset()
         self._open_eyes.reset()
         self._lids.reset()
+        self._reseating.reset()
         self._begin()
 
     def _begin(self) -> None:
@@ -240,6 +257,7 @@ class DriverMonitor:
         self._road = RoadTimer(options)
         self._eyelids = Eyelids(options)
         self._hidden = HiddenEyes(options.hidden_seconds)
+        self._still, self._is_still = StillFace(), False
         self._steady = Steady(options.head_window)
         self._dip = Dip(options)
         self._yawning = Gate(-options.yawn_above, -options.yawn_below)
@@ -292,9 +310,16 @@ class DriverMonitor:
         self._stamp = None
         return lost
 
-    def _lose(self, stamp: float) -> list[Event]:
-        """End all events under way as lost."""
-        return [event for episode in self._episodes.values() for event in episode.lose(stamp)]
+    def _lose(self, stamp: float, seen: float = math.inf) -> list[Event]:
+        """End all events under way as lost; nothing was seen after `seen`."""
+        return [event for e in self._episodes.values() for event in e.lose(stamp, seen)]
+
+    def _watch_still(self, stamp: float, face: Face | None, known: bool) -> list[Event]:
+        """Find out whether the picture stands still: what it shows does not go on then."""
+        before, longest = self._is_still, self.options.still_seconds
+        since = min(self._still.update(stamp, face), stamp - longest if known else stamp)
+        self._is_still = stamp - since >= longest
+        return self._lose(stamp, since) if self._is_still and not before else []
 
     def _observe(
         self, stamp: float, seconds: float, face: Face | None, covered: bool | None
@@ -302,7 +327,7 @@ class DriverMonitor:
         """Measure direction and openness; NaN where there is nothing to measure."""
         self._angles, self._openness = _UNKNOWN_ANGLES, np.full(3, np.nan)
         if face is not None:
-            self._measure(stamp, seconds, face)
+            self._measure(face)
         self._angles = self._steady.update(stamp, self._angles)
         if face is not None:
             self._last_seen, self._last_angles = stamp, self._angles
@@ -310,17 +335,48 @@ class DriverMonitor:
         measured = self._measured_eyes
         self._hidden.update(stamp, seconds, self._are_eyes_seen(face, measured))
         # What is now and then measured behind sunglasses are no eyes.
-        judged = np.nan if self._hidden.state else measured
-        self._eye_openness = self._lids.update(stamp, judged, seconds)
-        self._eyelids.update(stamp, self._eye_openness, seconds)
+        self._judged_eyes = np.nan if self._hidden.state else measured
+        self._eye_openness = self._lids.stretch(self._judged_eyes)
+        self._eyelids.update(stamp, self._eye_openness, seconds, self._lids.is_known)
         self._eyes = self._see_eyes(face)
 
-    def _measure(self, stamp: float, seconds: float, face: Face) -> None:
-        self._openness = measure_openness(face, self._open_eyes, seconds)
-        self._face_confidence = float(np.clip(np.nan_to_num(face.confidence), 0.0, 1.0))
+    def _measure(self, face: Face) -> None:
+        self._openness = measure_openness(face, self._open_eyes)
+        self._face_confidence = min(max(_known_or(face.confidence, 0.0), 0.0), 1.0)
         if np.isfinite(face.rotation).all():
-            self._neutral.update(face.rotation, seconds)
             self._angles = self._neutral.relative(face.rotation)
+
+    def _learn(self, stamp: float, seconds: float, face: Face | None) -> list[Event]:
+        """Learn about the driver, if this is a moment to learn from; return what that ends."""
+        closed, off_road = self._eyelids.closed, self._road.off_road
+        busy = under_way(self._episodes, stamp)
+        moment = Moment(face is not None, closed, off_road, busy)
+        self._lids.learn(stamp, self._judged_eyes, seconds, moment.attentive)
+        if face is None or not moment.awake:
+            return []
+        self._calibrate(seconds)
+        if moment.attentive:
+            self._open_eyes.learn(face, seconds)
+        return self._learn_posture(stamp, seconds, face.rotation, moment)
+
+    def _learn_posture(
+        self, stamp: float, seconds: float, rotation: Array, moment: Moment
+    ) -> list[Event]:
+        """Learn where the road is; return the glances that are lost as it is elsewhere."""
+        if not np.isfinite(rotation).all():
+            return []
+        if moment.off_road is False:
+            self._neutral.confirm(seconds)
+        if moment.attentive:
+            self._neutral.update(rotation, seconds)
+        is_open = moment.closed is False
+        moved = self._reseating.update(rotation, seconds, is_open, self._neutral)
+        if moved is None:
+            return []
+        self._neutral.move(moved)
+        self._reseating.reset()
+        self._steady, self._road = Steady(self.options.head_window), RoadTimer(self.options)
+        return [event for kind in sorted(GAZE) for event in self._episodes[kind].lose(stamp)]
 
     @property
     def _measured_eyes(self) -> float:
@@ -332,6 +388,8 @@ class DriverMonitor:
 
     def _where(self, stamp: float, seen: bool, covered: bool | None) -> str:
         """Return the presence of the driver."""
+        if self._is_still:
+            return 'unknown'
         if seen:
             return 'visible'
         if covered:
@@ -370,7 +428,6 @@ class DriverMonitor:
         self._gaze_known.add(stamp, seconds, self._road.off_road is not None)
         self._eyes_known.add(stamp, seconds, self._eyelids.closed is not None)
         self._watched.add(stamp, seconds, self._presence == 'visible' or None)
-        self._calibrate(seconds)
         events = self._judge_gaze(stamp) + self._judge_eyes(stamp)
         events += self._judge_mouth(stamp) + self._judge_posture(stamp)
         for past in (self._yawns, self._nods):
@@ -402,7 +459,7 @@ class DriverMonitor:
         """How long the eyes have been closed, s; 0 for open, NaN for not known."""
         if self._eyelids.closed is None or self._stamp is None:
             return np.nan
-        return self._stamp - self._eyelids.closed_since if self._eyelids.closed else 0.0
+        return self._stamp - self._eyelids.since if self._eyelids.closed else 0.0
 
     def _judge_gaze(self, stamp: float) -> list[Event]:
         off, zone = self._road.off_road, self._road.main_zone
@@ -414,16 +471,15 @@ class DriverMonitor:
         return events + self._episodes['repeated_glances'].update(stamp, overdrawn)
 
     def _judge_eyes(self, stamp: float) -> list[Event]:
-        closed, since = self._eyelids.closed, self._eyelids.closed_since
-        begun = since if closed else None
+        closed, since = self._eyelids.closed, _known_or(self._eyelids.since, stamp)
         events = []
         for kind in ('closure', 'microsleep', 'sleep'):
-            events += self._episodes[kind].update(stamp, closed, begun)
+            events += self._episodes[kind].update(stamp, closed, since)
         return events + self._episodes['perclos'].update(stamp, self._is_drowsy())
 
     def _is_drowsy(self) -> bool | None:
         """Return whether PERCLOS is beyond its limit; None while nobody is there."""
-        if self._presence == 'absent':
+        if self._is_still or self._presence == 'absent':
             return None
         drowsy = self._drowsy.state
         # What leaves the window while the eyes are not seen makes nobody drowsy.
@@ -450,18 +506,20 @@ class DriverMonitor:
 
     def _hangs(self, elevation: float, lean: float) -> bool | None:
         """Whether the head hangs forward or to a side, and the driver does not just look there."""
-        closed = self._eyelids.closed
+        closed, most = self._eyelids.closed, self.options.slump_angle
         if elevation != elevation:
             return None
-        if abs(lean) > self.options.slump_angle:
+        if self._episodes['slump'].onset is not None:
+            most *= _RAISED
+        if abs(lean) > most:
             return closed is not False
-        return closed if elevation < -self.options.slump_angle else False
+        return closed if elevation < -most else False
 
     def _calibrate(self, seconds: float) -> None:
         """Take the present direction into a calibration that is under way."""
         calibration = self._collecting
         azimuth, elevation, _ = self._angles
-        if calibration is None or azimuth != azimuth or self._eyelids.closed:
+        if calibration is None or azimuth != azimuth:
             return
         if not calibration.add(azimuth, elevation, seconds):
             return
@@ -496,6 +554,8 @@ class DriverMonitor:
 
     def _state(self) -> tuple[str, str]:
         """Return the gravest state that something speaks for, and why."""
+        if self._is_still:
+            return 'unknown', 'the picture stands still'
         if self._presence == 'absent':
             return 'no_driver', 'no face where the driver sits'
         for kind, state, reason in _GRAVE:
@@ -527,8 +587,7 @@ class DriverMonitor:
         shares = [self._eyes_known.share]
         if state not in _BY_EYES:
             shares = [self._gaze_known.share] + (shares if state == 'attentive' else [])
-        known = float(np.nan_to_num(sum(shares) / len(shares)))
-        return known * self._face_confidence
+        return _known_or(sum(shares) / len(shares), 0.0) * self._face_confidence
 
     def _signals(self) -> dict[str, Signal]:
         options, eyelids = self.options, self._eyelids
@@ -548,25 +607,10 @@ class DriverMonitor:
             (eyelids.blink_duration, eyelids.measured),
             *((float(len(past)) if seen else np.nan, seen) for past in (self._yawns, self._nods)),
         )
-        signals = (Signal(value, float(np.nan_to_num(window))) for value, window in values)
+        signals = (Signal(value, _known_or(window, 0.0)) for value, window in values)
         return dict(zip(SIGNALS, signals, strict=True))
 
 
-class _Calibration:
-    """Collects directions of looking at one zone."""
-
-    def __init__(self, zone: str, seconds: float) -> None:
-        self.zone = zone
-        self._left = seconds
-        self._directions: list[tuple[float, float]] = []
-
-    def add(self, azimuth: float, elevation: float, seconds: float) -> bool:
-        """Add a direction; tell whether that is enough."""
-        self._directions.append((azimuth, elevation))
-        self._left -= seconds
-        return self._left <= 0
-
-    def direction(self) -> tuple[float, float]:
-        """Return the median azimuth and elevation, rad."""
-        azimuth, elevation = np.median(self._directions, axis=0)
-        return float(azimuth), float(elevation)
+def _known_or(value: float, other: float) -> float:
+    """Return a value, or another one where it is NaN."""
+    return value if value == value else other

@@ -16,6 +16,8 @@ _EYES = tuple(np.array(GROUPS[name]) for name in ('right_eye', 'left_eye'))
 _MOUTH = np.array(GROUPS['inner_lips'])
 #: Aspect ratios of eyes lie below this; people's open eyes have 0.2 to 0.45.
 _WIDEST = 0.6
+#: Eyes of a smaller aspect ratio are closed, whoever's they are.
+_SHUT = 0.12
 
 
 class OpenEyes:
@@ -34,7 +36,7 @@ class OpenEyes:
         self._levels = OpenLevel(_WIDEST), OpenLevel(_WIDEST)
         if aspects is not None:
             for eye, aspect in enumerate(aspects):
-                self.update(eye, float(aspect), 2 * self.options.eye_seconds)
+                self._update(eye, float(aspect), 2 * self.options.eye_seconds)
 
     @property
     def aspects(self) -> Array:
@@ -46,34 +48,39 @@ class OpenEyes:
         """Whether an eye was measured, but not yet for long enough to know it open."""
         return any(0.0 < eye.seconds < self.options.eye_seconds for eye in self._levels)
 
-    def update(self, eye: int, aspect: float, seconds: float) -> None:
-        """Learn from an aspect ratio of the right (0) or left (1) eye, seen for some seconds."""
-        if 0 <= aspect < _WIDEST and seconds > 0:
+    def learn(self, face: Face, seconds: float) -> None:
+        """Learn from a face whose eyes are open, seen for some seconds.
+
+        An eye of which the network says how far it is open needs no aspect ratio.
+        """
+        for eye in _eyes_by_landmarks(face, self.options):
+            self._update(eye, _aspect(face, eye, self.options.eye_turn), seconds)
+
+    def _update(self, eye: int, aspect: float, seconds: float) -> None:
+        if _SHUT <= aspect < _WIDEST and seconds > 0:
             self._levels[eye].update(aspect, seconds, self.options)
 
 
-def measure_openness(face: Face, eyes: OpenEyes, seconds: float = 0.0) -> Array:
+def measure_openness(face: Face, eyes: OpenEyes) -> Array:
     """Return the openness (3,) of right eye, left eye and mouth; NaN where unknown.
 
     What the network says is taken; where it says nothing, an eye's aspect ratio (Soukupová and
-    Čech 2016) is compared with that of the driver's own open eye, which is learned on the way.
-    An eye whose landmarks are hidden is unknown in either case.
+    Čech 2016) is compared with that of the driver's own open eye. An eye whose landmarks are
+    hidden is unknown in either case.
 
     Args:
         face: The face.
-        eyes: What is known about the driver's open eyes; learns from this face.
-        seconds: How long the face was seen like this.
+        eyes: What is known about the driver's open eyes.
     """
-    options = eyes.options
+    options, least = eyes.options, eyes.options.eye_visibility
     openness = np.array(face.openness, np.float64)
     openness[~np.isfinite(openness)] = np.nan
-    has_points = face.landmarks.shape == (COUNT, 2)
+    for eye in _eyes_by_landmarks(face, options):
+        openness[eye] = _eye(face, eye, eyes)
     for eye, points in enumerate(_EYES):
-        if not _is_visible(face, points, options.eye_visibility):
+        if not _is_visible(face, points, least):
             openness[eye] = np.nan
-        elif has_points and np.isnan(openness[eye]):
-            openness[eye] = _eye(face, eye, eyes, seconds)
-    if has_points and np.isnan(openness[2]) and _is_visible(face, _MOUTH, options.eye_visibility):
+    if np.isnan(openness[2]) and _has_points(face) and _is_visible(face, _MOUTH, least):
         openness[2] = _mouth(face.landmarks[_MOUTH])
     return openness
 
@@ -81,6 +88,21 @@ def measure_openness(face: Face, eyes: OpenEyes, seconds: float = 0.0) -> Array:
 def eyes_in_sight(face: Face, options: DriverOptions) -> bool:
     """Whether the landmarks of an eye can be seen."""
     return any(_is_visible(face, points, options.eye_visibility) for points in _EYES)
+
+
+def _eyes_by_landmarks(face: Face, options: DriverOptions) -> list[int]:
+    """Return which eyes, right (0) and left (1), must be and can be measured from landmarks."""
+    if not _has_points(face):
+        return []
+    return [
+        eye
+        for eye, points in enumerate(_EYES)
+        if not np.isfinite(face.openness[eye]) and _is_visible(face, points, options.eye_visibility)
+    ]
+
+
+def _has_points(face: Face) -> bool:
+    return face.landmarks.shape == (COUNT, 2)
 
 
 def _is_visible(face: Face, points: Array, least: float) -> bool:
@@ -91,11 +113,12 @@ def _is_visible(face: Face, points: Array, least: float) -> bool:
     return bool(face.visibility[points].mean() >= least)
 
 
-def _eye(face: Face, eye: int, eyes: OpenEyes, seconds: float) -> float:
-    aspect = _aspect(face, eye, eyes.options.eye_turn)
-    eyes.update(eye, aspect, seconds)
-    shut = eyes.options.closed_aspect
-    return float(np.clip((aspect / eyes.aspects[eye] - shut) / (1 - shut), 0.0, 1.5))
+def _eye(face: Face, eye: int, eyes: OpenEyes) -> float:
+    aspect, own = _aspect(face, eye, eyes.options.eye_turn), eyes.aspects[eye]
+    if np.isnan(own) and aspect < _SHUT:
+        return 0.0
+    closed = eyes.options.closed_aspect
+    return float(np.clip((aspect / own - closed) / (1 - closed), 0.0, 1.5))
 
 
 def _aspect(face: Face, eye: int, most: float) -> float:

@@ -82,6 +82,14 @@ class DriverOptions:
         unit='s',
         source=_OURS,
     )
+    still_seconds: float = parameter(
+        2.0,
+        'A face that is the same to the pixel for so long is a picture that stands still.',
+        minimum=0.5,
+        maximum=60.0,
+        unit='s',
+        source='ours: a head that breathes moves by more within a second',
+    )
     unknown_grace: float = parameter(
         0.4,
         'An event survives so long without a measurement, then it is lost.',

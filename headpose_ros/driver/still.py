@@ -1,0 +1,60 @@
+"""A face that does not change at all: the picture stands still, whatever the face shows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headpose_ros.perception.faces import Face
+
+#: The tracker looks at a picture that stands still through windows that differ a little. Its faces
+#: stay within these: landmarks as a share of the face's side, rotation in rad, openness. With the
+#: least noise of a sensor, and nobody moving, landmarks leave theirs three times as far.
+_POINTS, _ROTATION, _OPENNESS = 1.5e-3, 4e-4, 0.02
+#: Boxes come in whole px.
+_BOX = 1.0
+
+
+class StillFace:
+    """Measures for how long a face has been the same to the pixel."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the face."""
+        self._first: Face | None = None
+        self.since = np.inf
+
+    def update(self, stamp: float, face: Face | None) -> float:
+        """Return since when, s, the face has been the one of this stamp; never less than that one.
+
+        Args:
+            stamp: Of the image, s.
+            face: The driver's face; None, where it is not found, is no face that stands still.
+        """
+        if face is None:
+            self.reset()
+            return stamp
+        if self._first is None or not _is_same(face, self._first):
+            self._first, self.since = face, stamp
+        return self.since
+
+
+def _is_same(face: Face, first: Face) -> bool:
+    if face.landmarks.shape != first.landmarks.shape:
+        return False
+    side = float(first.box[2:].max())
+    return (
+        _within(face.rotation, first.rotation, _ROTATION)
+        and _within(face.openness, first.openness, _OPENNESS)
+        and _within(face.box, first.box, _BOX)
+        and _within(face.landmarks, first.landmarks, _POINTS * side)
+    )
+
+
+def _within(a: NDArray[np.float64], b: NDArray[np.float64], most: float) -> bool:
+    """Whether two arrays differ by no more than `most`; NaN equals NaN."""
+    with np.errstate(invalid='ignore'):
+        is_near = np.abs(a - b) <= most
+    return bool(is_near.all() or (is_near | (np.isnan(a) & np.isnan(b))).all())
