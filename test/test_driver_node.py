@@ -25,7 +25,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
-from test_driver import LAP, MIRROR, a_face
+from test_driver import LAP, MIRROR, a_face, alive
 
 from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.ros import qos
@@ -60,6 +60,7 @@ class Rig:
         self.node = rclpy.create_node('rig')
         self._spin_until = spin_until
         self._sent = 100 * RATE
+        self._rng = np.random.default_rng(2)
         self.faces = self.node.create_publisher(Faces, 'faces', qos.reliable(200))
         self.images = self.node.create_publisher(Image, 'camera/image_raw', qos.reliable())
         self.states: list[Any] = []
@@ -84,7 +85,8 @@ class Rig:
         self._sent += 1
         stamp = Time(sec=self._sent // RATE, nanosec=self._sent % RATE * (10**9 // RATE))
         header = Header(stamp=stamp, frame_id=FRAME)
-        return faces_message(header, SIZE, [located(face, None) for face in faces])
+        living = (alive(face, self._rng) for face in faces)
+        return faces_message(header, SIZE, [located(face, None) for face in living])
 
     def send(self, message: Faces) -> Any:
         """Send one message and return the state that answers it."""
@@ -106,6 +108,12 @@ class Rig:
         future = client.call_async(request)
         assert self.until(future.done)
         return future.result()
+
+    def set_parameter(self, name: str, value: Any) -> None:
+        parameter = Parameter(name, value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        result = self.call(SetParameters, 'driver/set_parameters', request).results[0]
+        assert result.successful, result.reason
 
     def told(self, kind: int) -> list[int]:
         return [event.transition for event in self.events if event.kind == kind]
@@ -184,16 +192,23 @@ def _zero(face: Any) -> Any:
 def test_a_stream_that_stops_loses_the_event(rig: Rig) -> None:
     rig.hold(1.5, eyes=0.0)
     last = rig.states[-1].header.stamp
-    set_to = Parameter('silence_seconds', value=0.3).to_parameter_msg()
-    request = SetParameters.Request(parameters=[set_to])
-    result = rig.call(SetParameters, 'driver/set_parameters', request).results[0]
-    assert result.successful, result.reason
+    rig.set_parameter('silence_seconds', 0.3)
     assert rig.until(
         lambda: rig.told(DriverEvent.KIND_MICROSLEEP)[-1:] == [DriverEvent.TRANSITION_LOST]
     )
     assert rig.events[-1].end == last
     assert rig.until(lambda: rig.states[-1].state == DriverState.STATE_UNKNOWN)
     assert rig.hold(0.5).state == DriverState.STATE_ATTENTIVE
+
+
+def test_silence_is_noticed_after_the_time_that_was_set_last(rig: Rig) -> None:
+    rig.set_parameter('silence_seconds', 0.5)
+    # Setting it ended whatever was under way, so all that follows is due to the new time.
+    rig.hold(1.5, eyes=0.0)
+    last = rig.states[-1].header.stamp
+    over = [DriverEvent.TRANSITION_STARTED, DriverEvent.TRANSITION_LOST]
+    assert rig.until(lambda: rig.told(DriverEvent.KIND_MICROSLEEP) == over)
+    assert rig.events[-1].end == last
 
 
 def test_thresholds_are_checked_at_run_time(rig: Rig) -> None:
@@ -269,6 +284,20 @@ def test_a_covered_camera_is_told_and_diagnosed(rig: Rig) -> None:
     bad = Image(header=rig.message().header, encoding='no_such_encoding', width=3, height=3)
     rig.images.publish(bad)
     assert rig.hold(0.5).state == DriverState.STATE_ATTENTIVE
+
+
+def test_a_picture_that_stands_still_says_nothing_whatever_its_face_does(rig: Rig) -> None:
+    picture = np.random.default_rng(3).integers(0, 255, (48, 64, 3), np.uint8)
+
+    def show() -> Any:
+        message = rig.message(a_face())
+        rig.images.publish(encode_bgr(picture, message.header))
+        return rig.send(message)
+
+    assert rig.until(lambda: show().state == DriverState.STATE_UNKNOWN)
+    assert rig.states[-1].reason == 'the picture stands still'
+    picture[10:20] += 7
+    assert rig.until(lambda: show().state == DriverState.STATE_ATTENTIVE)
 
 
 def test_lifecycle_stops_and_starts_again_with_what_was_learned(rig: Rig) -> None:

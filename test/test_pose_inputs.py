@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import cv2
@@ -31,6 +32,7 @@ from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.lifecycle import reporting
+from headpose_ros.ros.still import StillPicture
 
 FRAME = 'cabin_optical_frame'
 TIMEOUT = 60.0
@@ -214,11 +216,12 @@ def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
         def said() -> bool:
             if info is not None:
                 infos.publish(info)
-            one.ask(camera, store, encode_bgr(photo, header(time.time() + ahead)))
+            one.ask(camera, store, encode_bgr(next(living), header(time.time() + ahead)))
             return text in one.statuses['pose: camera'].message
 
         return one.until(said)
 
+    living = (np.roll(photo, step, axis=1) for step in count(1))
     assert shows('no camera_info yet')
     infos = one.camera('camera/camera_info', CameraInfo)
     zero, nan, good = uncalibrated(512, 512), pinhole(512, 512, 1.0), pinhole(512, 512, 1.0)
@@ -403,6 +406,35 @@ def test_frame_ids_of_any_length_leave_diagnostics_short(desk, photo):
     status = camera.desk.statuses['pose: camera']
     assert camera.desk.until(lambda: camera.desk.statuses['pose: camera'].hardware_id[:1] == '2')
     assert len(status.hardware_id) + len(status.message) < 2000
+
+
+def test_a_picture_that_stands_still_is_a_warning(desk, photo):
+    one = desk()
+    camera, store = one.camera('camera/image_raw'), one.listen('faces')
+
+    def status() -> Any:
+        one.ask(camera, store, encode_bgr(photo, header(time.time())))
+        return one.statuses.get('pose: camera')
+
+    said = 'the picture has stood still for '
+    assert one.until(lambda: (found := status()) is not None and said in found.message)
+    found = one.statuses['pose: camera']
+    assert found.level == DiagnosticStatus.WARN
+    assert 'a source that is one image file is such a picture' in found.message
+
+
+@pytest.mark.parametrize('kind', [Image, CompressedImage])
+def test_only_the_same_bytes_are_a_still_picture(kind):
+    still, data = StillPicture(), bytearray(range(256)) * 40
+    for now, changed, seconds in ((5.0, 0, 0.0), (6.5, 0, 1.5), (7.0, 1, 0.0), (9.0, 0, 2.0)):
+        # Of so few bytes every third is looked at.
+        data[100:111] = bytes((value + changed) % 256 for value in data[100:111])
+        still.update(now, kind(data=bytes(data)))
+        assert still.seconds == pytest.approx(seconds)
+    still.update(3.0, kind(data=bytes(data)))
+    assert still.seconds == 0.0
+    still.update(4.0, kind())
+    assert still.seconds == 0.0
 
 
 def test_a_camera_that_offers_too_little_is_named_with_its_policy(desk):

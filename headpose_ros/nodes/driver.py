@@ -34,6 +34,7 @@ from headpose_ros.ros.messages import face_from_message
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
 from headpose_ros.ros.share import share_file
 from headpose_ros.ros.stamps import seconds
+from headpose_ros.ros.still import StillPicture
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
 _WARNING_PERIOD = 5.0
@@ -69,7 +70,8 @@ class DriverConfig(DriverOptions):
     )
     watch_images: bool = parameter(
         True,
-        'Also look at the camera images, to tell a covered camera from an empty seat.',
+        'Also look at the camera images, to tell a covered camera from an empty seat, and one that '
+        'stands still.',
         read_only=True,
     )
     silence_seconds: float = parameter(
@@ -135,10 +137,11 @@ class DriverNode(AutostartNode):
     @reporting
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen."""
-        self._taken = self._taken_before = 0
+        self._taken = 0
         self._said_calibration = ''
         self._frame = ''
         self._covered: tuple[float, bool] | None = None
+        self._still = StillPicture()
         self._report = None
         self._faces = self.create_subscription(Faces, 'faces', self._take_faces, qos.reliable())
         self._images = None
@@ -146,11 +149,7 @@ class DriverNode(AutostartNode):
             self._images = self.create_subscription(
                 Image, 'camera/image_raw', self._take_image, qos.sensor_data()
             )
-        # Steady: silence is no matter of stamps, and /clock may stand still with the camera.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._ticking = self.create_timer(
-            self._config.silence_seconds, self._watch_silence, clock=steady
-        )
+        self._watch_silence()
         self._active = True
         return super().on_activate(state)
 
@@ -159,7 +158,7 @@ class DriverNode(AutostartNode):
         if not self._active:
             return
         self._active = False
-        self.destroy_timer(self._ticking)
+        self.destroy_timer(self._silence)
         for subscription in (self._faces, self._images):
             if subscription is not None:
                 self.destroy_subscription(subscription)
@@ -179,6 +178,9 @@ class DriverNode(AutostartNode):
         """Take over parameters that were changed; events under way are lost."""
         options = monitor_options(config)
         self._config = config
+        if self._active:
+            self.destroy_timer(self._silence)
+            self._watch_silence()
         if self._monitor is not None:
             self._end_stream()
             self._monitor.configure(options)
@@ -202,11 +204,13 @@ class DriverNode(AutostartNode):
         if monitor is None:
             return
         self._taken += 1
+        self._silence.reset()
         self._frame = message.header.frame_id
         stamp = seconds(message.header.stamp)
         size = (message.image_width, message.image_height)
         faces = self._usable(message)
-        report = monitor.update(stamp, faces, size, self._is_covered(stamp))
+        covered, still = self._is_covered(stamp), self._is_still(stamp)
+        report = monitor.update(stamp, faces, size, covered, still)
         self._publish(message.header, report)
         self._show(message.header, report, faces)
         if monitor.calibration_said != self._said_calibration:
@@ -228,10 +232,11 @@ class DriverNode(AutostartNode):
         return faces
 
     def _take_image(self, image: Image) -> None:
-        """Note whether a picture shows nothing; a bad one tells nothing."""
+        """Note whether a picture stands still or shows nothing; a bad one tells nothing."""
         stamp = seconds(image.header.stamp)
         if self._covered is not None and 0 <= stamp - self._covered[0] < _COVER_PERIOD:
             return
+        self._still.update(stamp, image)
         try:
             self._covered = (stamp, shows_nothing(decode(image)))
         except HeadposeError as error:
@@ -246,6 +251,13 @@ class DriverNode(AutostartNode):
         if covered is None or abs(stamp - covered[0]) > self._config.stream_gap:
             return None
         return covered[1]
+
+    def _is_still(self, stamp: float) -> bool:
+        """Whether the picture of about this stamp has stood still for too long."""
+        return (
+            self._is_covered(stamp) is not None
+            and self._still.seconds >= self._config.still_seconds
+        )
 
     def _publish(self, header: Any, report: Report) -> None:
         self._report = report
@@ -263,11 +275,11 @@ class DriverNode(AutostartNode):
             self._markers.publish(array)
 
     def _watch_silence(self) -> None:
-        """End the events under way when no faces came for a while."""
-        taken, before = self._taken, self._taken_before
-        self._taken_before = taken
-        if taken == before:
-            self._end_stream()
+        """End the events under way when no faces come for `silence_seconds`."""
+        # Steady: silence is no matter of stamps, and /clock may stand still with the camera.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        period = self._config.silence_seconds
+        self._silence = self.create_timer(period, self._end_stream, clock=steady)
 
     def _end_stream(self) -> None:
         """Publish that nothing is known any more, stamped as the last message was."""

@@ -29,6 +29,8 @@ PERIOD = 1.0
 """Seconds between two messages."""
 SILENT_AFTER = 2.0
 """A camera that sent nothing for so many seconds is silent."""
+STILL_AFTER = 2.0
+"""A picture that was the same for so many seconds stands still."""
 _STALE_AFTER = 1.0  # s: an image this old says little about now
 _AHEAD = 0.1  # s: clocks of two machines in step differ by less
 
@@ -98,7 +100,7 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
         since = 'no images yet' if camera.header is None else f'no images for {silence:.0f} s'
         found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(topic, publishers)}'))
     elif camera.header is not None:
-        found += _stamp_findings(camera, now)
+        found += _stamp_findings(camera, now) + _still_findings(camera)
     if camera.frame_problem:
         found.append(Finding(WARN, f'{topic}: {camera.frame_problem}'))
     return found
@@ -129,6 +131,18 @@ def _stamp_findings(camera: CameraInput, now: Time) -> list[Finding]:
             )
         ]
     return []
+
+
+def _still_findings(camera: CameraInput) -> list[Finding]:
+    if camera.still.seconds < STILL_AFTER:
+        return []
+    return [
+        Finding(
+            WARN,
+            f'{camera.image_topic}: the picture has stood still for {camera.still.seconds:.0f} s: '
+            'restart the camera; a source that is one image file is such a picture',
+        )
+    ]
 
 
 def _calibration_findings(camera: CameraInput) -> list[Finding]:

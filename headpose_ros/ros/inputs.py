@@ -30,6 +30,7 @@ from headpose_ros.ros.depth import decode_depth
 from headpose_ros.ros.images import Bgr, ImageError, decode
 from headpose_ros.ros.pairing import DepthPairing
 from headpose_ros.ros.statistics import NodeStatistics
+from headpose_ros.ros.still import StillPicture
 from headpose_ros.ros.tf import frame_problem
 
 TRANSPORTS = ('raw', 'compressed')
@@ -76,6 +77,7 @@ class CameraInput:
         frame_problem: What is wrong with the frame of the newest image; empty for nothing.
         header: Header of the newest image; None before the first.
         info: The newest camera_info; None before the first.
+        still: For how long its picture has stood still.
         unmet_policy: QoS policy on which a publisher's offer falls short; empty for none.
     """
 
@@ -98,6 +100,7 @@ class CameraInput:
         self.info_topic = ''
         self.depth_topic = ''
         self._last_stamp = -math.inf
+        self.still = StillPicture()
         self._forget()
 
     def start(self) -> None:
@@ -225,6 +228,7 @@ class CameraInput:
         self.info: CameraInfo | None = None
         self.unmet_policy = ''
         self._said: dict[str, str] = {}
+        self.still.reset()
         self._last_stamp = -math.inf
         self._last_image = time.monotonic()
 
@@ -260,6 +264,7 @@ class CameraInput:
         self.header = message.header
         self._note_frame(message.header.frame_id)
         self._last_image = time.monotonic()
+        self.still.update(self._last_image, message)
         if self._pairing is None:
             self._deliver(self.name, message, None)
         else:
