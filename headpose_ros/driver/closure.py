@@ -1,4 +1,4 @@
-"""Whether the eyes are closed: at once when they close, on evidence when they open again."""
+"""Whether the eyes are closed; a sleeper's are until there is evidence that they are open."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from headpose_ros.driver.episodes import Gate
 from headpose_ros.driver.options import DriverOptions
 
-#: Until closed eyes are open they are seen so far above the limit for so long, openness times s:
-#: one image says little. Who sleeps must open them more clearly; after a blink one image is enough.
-_OPENED, _WOKEN = 0.025, 0.12
+#: Who sleeps is awake when the eyes were seen so far above the limit for so long, openness times s:
+#: one image says little. Shorter closures are over with the first image of open eyes.
+_WOKEN = 0.1
 #: No single image counts for longer, s.
 _LONGEST_IMAGE = 0.1
 
@@ -63,13 +63,12 @@ class Closure:
         limit = self._gate.leave
         if np.isnan(self._opened):
             self._opened = self._crossing(stamp, openness, limit)
-        lasted = self._opened - self.since
+        if self._opened - self.since < self.options.sleep_minimum:
+            return True
         self._opening += (openness - limit) * min(seconds, _LONGEST_IMAGE)
         if self._opening < 0:
             self._opening, self._opened = 0.0, np.nan
-        if lasted <= self.options.blink_longest:
-            return True
-        return self._opening >= (_WOKEN if lasted >= self.options.sleep_minimum else _OPENED)
+        return self._opening >= _WOKEN
 
     def _crossing(self, stamp: float, openness: float, level: float) -> float:
         return crossing(self._last, (stamp, openness), level)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +66,7 @@ _RAISED = 0.75
 _BY_EYES = frozenset({'asleep', 'microsleep', 'drowsy'})
 
 
-@dataclass(frozen=True)
-class Signal:
+class Signal(NamedTuple):
     """A number and what it rests on.
 
     Attributes:
@@ -306,7 +306,7 @@ class DriverMonitor:
             self._steady = Steady(self.options.head_window)
             self._dip.reset()
             # Nobody knows where the eyes were meanwhile.
-            self._road.off_road = None
+            self._road.look(self.zones, _UNKNOWN_ANGLES)
         self._stamp = None
         return lost
 
@@ -546,7 +546,7 @@ class DriverMonitor:
             eyes=self._eyes,
             neutral_known=self._neutral.rotation is not None,
             zone=zone,
-            on_road=bool(zone) and not self._road.off_road,
+            on_road=bool(zone) and self._road.off_road is False,
             signals=self._signals(),
             active=tuple(e.event for e in self._episodes.values() if e.event is not None),
             events=events,

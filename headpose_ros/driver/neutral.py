@@ -24,7 +24,7 @@ _SWITCH = 1.3
 _PERIOD = 0.5
 #: A face that points farther than this below the camera's axis, rad, may look into the lap: cameras
 #: stand at the wheel, on the dashboard or at the mirror, 25 degrees below to 10 above the eyes.
-_LOW = float(np.radians(-10.0))
+_LOW = float(np.radians(-15.0))
 #: Such a posture must be held for so many times `neutral_seconds`; so long is also any posture
 #: returned to until nothing can be wrong with it.
 _PATIENCE = 10
@@ -81,8 +81,8 @@ class NeutralPose:
 
     @property
     def is_low(self) -> bool:
-        """Whether the face points so far down that this may be the lap."""
-        return self.rotation is not None and elevation(self.rotation) < _LOW
+        """Whether the face pointed so far down from the first that this may be the lap."""
+        return self.anchor is not None and elevation(self.anchor) < _LOW
 
     @property
     def is_firm(self) -> bool:
@@ -100,18 +100,15 @@ class NeutralPose:
 
     def _begin(self) -> None:
         """Look for the first neutral pose."""
-        mode, needed = self._postures.mode(), self.options.neutral_seconds
-        rotation = self._postures.rotation(mode)
-        if elevation(rotation) < _LOW:
-            above = self._postures.above(rotation)
-            if above is None:
-                needed *= _PATIENCE
-            elif self._postures.held(above) >= needed:
-                self._take(self._postures.rotation(above))
-                return
-            else:
-                return
-        if self._postures.held(mode) >= needed:
+        postures, needed = self._postures, self.options.neutral_seconds
+        mode = postures.mode()
+        rotation = postures.rotation(mode)
+        is_low = elevation(rotation) < _LOW
+        above = postures.above(rotation) if is_low else None
+        if above is not None:
+            if postures.held(above) >= needed:
+                self._take(postures.rotation(above))
+        elif postures.held(mode) >= needed * (_PATIENCE if is_low else 1):
             self._mode, self.rotation, self.anchor = mode, rotation, rotation
 
     def _follow(self) -> None:

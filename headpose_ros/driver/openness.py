@@ -110,7 +110,7 @@ def _is_visible(face: Face, points: Array, least: float) -> bool:
     if len(face.visibility) != COUNT:
         return True
     # NaN compares as hidden.
-    return bool(face.visibility[points].mean() >= least)
+    return bool(face.visibility[points].sum() >= least * len(points))
 
 
 def _eye(face: Face, eye: int, eyes: OpenEyes) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +38,7 @@ class Postures:
             seconds: How long.
             memory: Time constant with which what was added before is forgotten, s.
         """
-        self._unit *= float(np.exp(seconds / memory))
+        self._unit *= math.exp(seconds / memory)
         index = bin_of(rotation)
         self._weights[index] += seconds * self._unit
         self._sums[index] += seconds * self._unit * rotation
@@ -90,15 +92,15 @@ class Postures:
 def bin_of(rotation: Array) -> Bin:
     """Return the bin of where a face (3, 3) points, as seen from the camera."""
     x, _, z = rotation[:, 0]
-    azimuth, up = np.arctan2(x, -z), elevation(rotation)
-    row = int(np.floor(azimuth / _BIN)) + _SHAPE[0] // 2
-    column = int(np.floor(up / _BIN)) + _SHAPE[1] // 2
+    azimuth, up = math.atan2(x, -z), elevation(rotation)
+    row = math.floor(azimuth / _BIN) + _SHAPE[0] // 2
+    column = math.floor(up / _BIN) + _SHAPE[1] // 2
     return min(max(row, 0), _SHAPE[0] - 1), min(max(column, 0), _SHAPE[1] - 1)
 
 
 def elevation(rotation: Array) -> float:
     """Return how far a face (3, 3) points up against the camera's axis, rad."""
-    return float(np.arcsin(min(max(-rotation[1, 0], -1.0), 1.0)))
+    return math.asin(min(max(-rotation[1, 0], -1.0), 1.0))
 
 
 def relative(rotation: Array, neutral: Array) -> tuple[float, float, float]:
@@ -109,8 +111,8 @@ def relative(rotation: Array, neutral: Array) -> tuple[float, float, float]:
     turned = neutral.T @ rotation
     x, y, z = turned[:, 0]
     # How far the left-hand side points up, beside what turning alone would do.
-    lean = np.arctan2(turned[2, 1], turned[2, 2])
-    return float(np.arctan2(y, x)), float(np.arcsin(min(max(z, -1.0), 1.0))), float(lean)
+    lean = math.atan2(turned[2, 1], turned[2, 2])
+    return math.atan2(y, x), math.asin(min(max(z, -1.0), 1.0)), lean
 
 
 def apart(a: Bin, b: Bin) -> int:

@@ -44,6 +44,8 @@ class StillFace:
 def _is_same(face: Face, first: Face) -> bool:
     if face.landmarks.shape != first.landmarks.shape:
         return False
+    if abs(face.rotation[0, 0] - first.rotation[0, 0]) > _ROTATION:
+        return False  # as nearly always, at the price of one number
     side = float(first.box[2:].max())
     return (
         _within(face.rotation, first.rotation, _ROTATION)
