@@ -2,12 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from headpose_ros.driver.learning import Moment
 from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver.zones import read_zones
 
+from headpose_training.driving import lasting
 from headpose_training.driving.command import judge_driver
 from headpose_training.driving.simulated import drives
 from headpose_training.driving.truth import (
@@ -93,7 +97,7 @@ def test_simulated_drives_are_what_they_say_and_the_same_again():
 
 def test_the_command_writes_a_table_that_meets_the_bars_on_a_short_run(tmp_path):
     zones = Path(__file__).parents[2] / 'config' / 'zones.yaml'
-    judge_driver(tmp_path, zones, sequences=8, attentive_hours=0.1, seed=5)
+    judge_driver(tmp_path, zones, sequences=8, attentive_hours=0.1, lasting=(), seed=5, workers=1)
     report = json.loads((tmp_path / 'driver.json').read_text())
     for name in ('glance ≥ 1 s', 'closure ≥ 0.6 s'):
         row = report['rows'][name]
@@ -102,3 +106,41 @@ def test_the_command_writes_a_table_that_meets_the_bars_on_a_short_run(tmp_path)
     assert math.isfinite(report['false_alarms']['per_hour_upper'])
     assert '| glance ≥ 1 s |' in (tmp_path / 'driver.md').read_text()
     assert DriverOptions().glance_limit == report['rows']['long glance']['definition']
+
+
+ZONES = read_zones(Path(__file__).parents[2] / 'config' / 'zones.yaml')
+
+
+def short(monkeypatch, name, seconds, begins):
+    """Return what comes of a situation in a short drive at 5 images a second."""
+    situation = replace(lasting.SITUATIONS[name], seconds=seconds, begins=begins)
+    monkeypatch.setitem(lasting.SITUATIONS, name, situation)
+    job = lasting.Job(name, 5.0, 'narrow', (3,))
+    return lasting.judge_lasting(job, ZONES, DriverOptions())
+
+
+def test_a_sleep_that_lasts_is_judged_to_its_end(monkeypatch):
+    result = short(monkeypatch, 'head hangs after 10 min', 300.0, 60.0)
+    assert (result['asleep'], result['ended']) == (1.0, 0)
+    # Somebody who takes whatever is there for the road, and whatever eyes for open ones.
+    monkeypatch.setattr(Moment, 'awake', property(lambda moment: moment.visible))
+    monkeypatch.setattr(Moment, 'attentive', property(lambda moment: moment.visible))
+    worse = short(monkeypatch, 'head hangs after 10 min', 300.0, 60.0)
+    assert worse['asleep'] < 0.9 and worse['ended'] > 0
+
+
+def test_a_lap_and_a_moved_seat_are_judged(monkeypatch):
+    assert short(monkeypatch, 'phone in the lap from second 0', 120.0, 0.0)['lap_as_road'] == 0.0
+    moved = short(monkeypatch, 'seat moved after 10 min', 300.0, 120.0)
+    assert 0.0 < moved['learned'] <= 120.0
+    assert moved['hours'] == pytest.approx((300.0 - moved['learned']) / 3600)
+
+
+def test_half_hours_are_put_into_rows_that_show_the_worst():
+    one = {'name': 'sunglasses after 10 min', 'rate': 5.0, 'eyes': 'narrow', 'asleep': None}
+    one |= {'ended': None, 'lap_as_road': 0.5, 'learned': None, 'false': 1, 'hours': 0.5}
+    sleep = {**one, 'name': 'eyes closed after 1 min', 'asleep': 0.9, 'ended': 2}
+    rows = lasting.summary([one, one, sleep, {**sleep, 'asleep': 1.0}])
+    assert [row['name'] for row in rows] == [sleep['name'], one['name']]
+    assert (rows[0]['asleep'], rows[0]['ended'], rows[0]['drives']) == (0.9, 4, 2)
+    assert (rows[1]['asleep'], rows[1]['false'], rows[1]['hours']) == (None, 2, 1.0)

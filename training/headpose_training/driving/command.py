@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from headpose_ros.ros.share import share_file
 from numpy.typing import NDArray
 from rich.progress import track
 
+from headpose_training.driving.lasting import jobs, judge_lasting, summary
 from headpose_training.driving.rendered import SIGNALS, judge_films
 from headpose_training.driving.simulated import drives
 from headpose_training.driving.truth import (
@@ -34,6 +37,25 @@ Numbers = dict[str, float | None]
 JUDGED_SEED = 20_261
 _HEADER = ('', 'events', 'reported', 'precision', 'recall', 'delay, s', '95th percentile, s')
 _SIGNALS_HEADER = ('', 'known', 'median error', '95th percentile', 'measured for 1 true')
+_LASTING = (
+    'Drives of half an hour in which one thing lasts to the end, of drivers with ordinary and with '
+    'narrow eyes. Asleep: the least share of the sleep, from 5 s after it began, in which it was '
+    'reported. Ended: events of sleep that ended, not lost, while it lasted. Lap as road: all '
+    'seconds of looks into the lap in which the road was reported. Learned: the longest time to '
+    'another neutral pose. False: events of attentive driving that are true of nothing.'
+)
+_LASTING_HEADER = (
+    '',
+    'images/s',
+    'drives',
+    'asleep',
+    'ended',
+    'lap as road, s',
+    'learned, s',
+    'false',
+)
+#: Eyes of the drivers of half an hour.
+DRIVERS = ('ordinary', 'narrow')
 #: Lids that blink vary by more.
 _LEAST_VARIANCE = 1e-3
 #: Rows that are shown for each kind of drive.
@@ -45,7 +67,9 @@ def judge_driver(
     zones: Path | None = None,
     sequences: int = 220,
     attentive_hours: float = 4.0,
+    lasting: tuple[str, ...] = DRIVERS,
     seed: int = JUDGED_SEED,
+    workers: int = 2,
 ) -> None:
     """Judge the driver monitor on simulated drives with exact truth; write and show the table.
 
@@ -54,15 +78,23 @@ def judge_driver(
         zones: Zones file; that of the package without one.
         sequences: How many drives of 80 s, beside the attentive ones.
         attentive_hours: How long drivers are attentive, in all.
+        lasting: Eyes, ordinary or narrow, of the drivers of half an hour in which one thing lasts.
         seed: Of the drives; others than the default are for choosing thresholds.
+        workers: Processes beside this one.
     """
     options = DriverOptions()
     known = read_zones(zones or share_file('config/zones.yaml'))
     simulated = track(
         drives(seed, sequences, attentive_hours), 'driving', sequences + round(attentive_hours * 10)
     )
-    outcomes = [watch(drive, known, options) for drive in simulated]
-    report(out, 'driver', outcomes, options, f'Simulated signals, seed {seed}.')
+    half_hours = jobs(seed, lasting)
+    judge = partial(judge_lasting, zones=known, options=options)
+    with multiprocessing.get_context('spawn').Pool(workers) as pool:
+        judged = pool.imap_unordered(judge, half_hours)
+        outcomes = [watch(drive, known, options) for drive in simulated]
+        lasted = list(track(judged, 'half hours', len(half_hours)))
+    said = f'Simulated signals, seed {seed}.'
+    report(out, 'driver', outcomes, options, said, lasting=summary(lasted))
 
 
 def judge_rendered(
@@ -132,6 +164,7 @@ def report(
     options: DriverOptions,
     said: str,
     signals: dict[str, Numbers] | None = None,
+    lasting: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Write a table about drives that were watched, and show it.
 
@@ -142,6 +175,7 @@ def report(
         options: Of the monitor.
         said: What the drives are.
         signals: How the measured signals compare with the true ones, by name.
+        lasting: Rows of `lasting.summary`.
     """
     asked = rows(options)
     content = {
@@ -155,6 +189,7 @@ def report(
         },
         'sunglasses_told': _told(outcomes),
         'signals': signals or {},
+        'lasting': list(lasting),
     }
     write_report(out, name, content, _lines(content, said))
 
@@ -180,10 +215,26 @@ def _lines(content: dict[str, Any], said: str) -> list[str]:
         if found['events'] or found['found']
     )
     lines += markdown_table(_HEADER, table)
+    if content['lasting']:
+        lines += [_LASTING, '']
+        lines += markdown_table(_LASTING_HEADER, map(_lasting_cells, content['lasting']))
     if content['signals']:
         lines += ['Signals against the truth, degrees and shares of open:', '']
         lines += markdown_table(_SIGNALS_HEADER, map(_signal_cells, content['signals'].items()))
     return lines
+
+
+def _lasting_cells(row: dict[str, Any]) -> list[str]:
+    return [
+        row['name'],
+        f'{row["rate"]:g}',
+        str(row['drives']),
+        _number(row['asleep']),
+        '-' if row['ended'] is None else str(row['ended']),
+        f'{row["lap_as_road"]:.1f}' if row['name'].startswith('phone') else '-',
+        '-' if row['learned'] is None else f'{row["learned"]:.0f}',
+        f'{row["false"]} in {row["hours"]:.1f} h',
+    ]
 
 
 def _signal_cells(signal: tuple[str, Numbers]) -> list[str]:

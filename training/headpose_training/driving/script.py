@@ -68,6 +68,9 @@ class Script:
         self.lids = np.ones(n)
         self.mouth = np.full(n, 0.05)
         self.seen = np.ones(n, bool)
+        self.moved = np.zeros(
+            3
+        )  # of the neutral pose in the end: azimuth, elevation, lean in degrees
         self.gone = np.zeros(n)  # how far the driver has left the seat, 0..1
         self.sight = np.zeros((n, 2))  # where the eyes look: azimuth, elevation in degrees
         self.person = {name: self.rng.normal(0.0, _PERSON, 2).clip(-3, 3) for name in _AIMS}
@@ -84,11 +87,13 @@ class Script:
         way = float(np.hypot(*target))
         turn = float(np.clip(0.22 + 0.005 * way, 0.25, 0.7)) * self.rng.uniform(0.9, 1.2)
         turn = min(turn, 0.8 * seconds)
-        path = smooth_step(self.time, start, turn) - smooth_step(self.time, start + seconds, turn)
-        self.angles[:, :2] += path[:, None] * target
+        part = self.window(start, start + seconds + turn)
+        time = self.time[part]
+        path = smooth_step(time, start, turn) - smooth_step(time, start + seconds, turn)
+        self.angles[part, :2] += path[:, None] * target
         self.sight[self.window(start, start + seconds)] = EYES_FARTHER * target
         # Lids follow the eyes down.
-        self.lids *= 1.0 - path * np.clip(-target[1] / 40.0, 0.0, 1.0) * 0.4
+        self.lids[part] *= 1.0 - path * np.clip(-target[1] / 40.0, 0.0, 1.0) * 0.4
         return start + seconds + turn
 
     def glance(self, start: float, zone: str, seconds: float) -> float:
@@ -100,8 +105,10 @@ class Script:
     def blink(self, start: float) -> None:
         """Blink once, for 100 to 400 ms."""
         length = float(np.clip(self.rng.gamma(6.0, 0.03), 0.1, 0.4))
-        shut = np.interp(self.time, start + length * np.array([0, 0.35, 0.45, 1]), [0, 1, 1, 0])
-        self.lids = np.minimum(self.lids, 1.0 - shut)
+        part = self.window(start, start + length)
+        corners = start + length * np.array([0, 0.35, 0.45, 1])
+        shut = np.interp(self.time[part], corners, [0, 1, 1, 0])
+        self.lids[part] = np.minimum(self.lids[part], 1.0 - shut)
 
     def close_eyes(self, start: float, seconds: float) -> float:
         """Close the eyes so that they are 80 % closed for some seconds; return when they open."""
@@ -284,11 +291,16 @@ def write_script(rng: Generator, act: str, seconds: float, settling: float = SET
     """
     script = Script(rng, seconds)
     script.blinks()
-    now = settling + rng.uniform(0, 3)
-    # Room for the longest act and a look at the road after it.
-    while now < seconds - 11.0:
-        now = ACTS[act](script, now) + rng.uniform(2.0, 5.0)
+    fill(script, act, settling + rng.uniform(0, 3), seconds)
     return script
+
+
+def fill(script: Script, act: str, start: float, end: float) -> None:
+    """Write acts of one kind into a part of a drive; the last one is over before its end."""
+    now = start
+    # Room for the longest act and a look at the road after it.
+    while now < end - 11.0:
+        now = ACTS[act](script, now) + script.rng.uniform(2.0, 5.0)
 
 
 def truth_of(
@@ -327,7 +339,7 @@ def _judged(
     hidden = float((~script.seen[part]).sum()) / GRID
     needs_eyes = event.kind in ('closure', 'nod', 'slump')
     during = (stamps >= event.onset) & (stamps <= event.end)
-    is_away = bool(event.zone) and found[during].mean() < 0.5
+    is_away = bool(event.zone) and during.any() and found[during].mean() < 0.5
     return replace(
         event,
         judged=hidden <= 0.1 and not (needs_eyes and bool(dark[during].any())),

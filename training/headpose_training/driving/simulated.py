@@ -44,7 +44,8 @@ class Conditions:
         drift: Noise that lasts about half a second, degrees.
         outliers: Share of poses that are far off.
         openness: Noise of the openness of an eye.
-        sunglasses: Whether the eyes are hidden.
+        lids: How far open closed and open eyes are measured.
+        sunglasses: From when on the eyes are hidden, s.
     """
 
     rate: tuple[float, float] = (15.0, 30.0)
@@ -53,14 +54,15 @@ class Conditions:
     drift: float = 0.8
     outliers: float = 0.003
     openness: float = 0.08
-    sunglasses: bool = False
+    lids: tuple[float, float] = (0.0, 1.0)
+    sunglasses: float = np.inf
 
 
 DAY = Conditions()
 NIGHT = Conditions(
     rate=(15.0, 22.0), dropped=0.08, angle=2.2, drift=1.4, outliers=0.01, openness=0.12
 )
-SUNGLASSES = replace(DAY, sunglasses=True)
+SUNGLASSES = replace(DAY, sunglasses=0.0)
 
 
 def drives(
@@ -106,14 +108,14 @@ _KINDS: dict[str, tuple[str, Conditions]] = {
 
 def _drive(name: str, script: Script, conditions: Conditions) -> Drive:
     """Return one drive; its frames are made as they are read."""
-    measured = _measure(script, conditions)
-    dark = np.full(len(measured.stamps), conditions.sunglasses)
+    measured = measure(script, conditions)
+    dark = measured.stamps >= conditions.sunglasses
     truth = truth_of(script, measured.stamps, measured.found, dark)
-    return Drive(name, SIZE, truth, _frames(script, conditions, measured))
+    return Drive(name, SIZE, truth, frames(script, conditions, measured))
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
     """What is measured in N images.
 
     Attributes:
@@ -129,7 +131,7 @@ class _Measured:
     found: NDArray[np.bool_]
 
 
-def _measure(script: Script, conditions: Conditions) -> _Measured:
+def measure(script: Script, conditions: Conditions) -> Measured:
     """Measure a drive as a camera and a network would."""
     rng = script.rng
     stamps = _stamps(rng, script.seconds, conditions)
@@ -145,19 +147,20 @@ def _measure(script: Script, conditions: Conditions) -> _Measured:
     rotations = FRONTAL @ camera @ from_angles(script.angles[index])
     rotations = rotations @ Rotation.from_rotvec(noise, degrees=True).as_matrix()
     found = script.seen[index] & (-rotations[:, 2, 0] > np.cos(np.radians(PROFILE)))
-    return _Measured(stamps, rotations, _measured_openness(script, conditions, index), found)
+    openness = _measured_openness(script, conditions, stamps)
+    return Measured(stamps, rotations, openness, found)
 
 
-def _frames(
-    script: Script, conditions: Conditions, measured: _Measured
+def frames(
+    script: Script, conditions: Conditions, measured: Measured
 ) -> Iterator[tuple[float, list[Face]]]:
     """Yield stamps and the face, where it is found."""
-    points, visibility = np.zeros((68, 2)), np.ones(68)
-    if conditions.sunglasses:
-        visibility[_EYE_POINTS] = 0.1
+    points, clear, dark = np.zeros((68, 2)), np.ones(68), np.ones(68)
+    dark[_EYE_POINTS] = 0.1
     place = np.array([0.4, 0.3]) + script.rng.uniform(-0.05, 0.05, 2)
     box = np.array([*(place * SIZE), 250.0, 280.0])
     for i, stamp in enumerate(measured.stamps.tolist()):
+        visibility = dark if stamp >= conditions.sunglasses else clear
         face = Face(
             id='f1',
             box=box,
@@ -171,15 +174,18 @@ def _frames(
         yield stamp, [face] if measured.found[i] else []
 
 
-def _measured_openness(script: Script, conditions: Conditions, index: NDArray[np.intp]) -> Array:
+def _measured_openness(script: Script, conditions: Conditions, stamps: Array) -> Array:
     """Return (N, 3) of right eye, left eye, mouth, as a network tells them."""
-    rng, n = script.rng, len(index)
+    rng, n, index = script.rng, len(stamps), np.rint(stamps * GRID).astype(int)
+    closed, opened = conditions.lids
+    true = closed + (opened - closed) * script.lids[index]
     scale = rng.uniform(0.9, 1.05)
-    lids = scale * script.lids[index] + wander(rng, n, 0.4 * conditions.openness, 1.0, 20.0)
+    lids = scale * true + wander(rng, n, 0.4 * conditions.openness, 1.0, 20.0)
     eyes = lids[:, None] + rng.normal(0, conditions.openness, (n, 2))
-    if conditions.sunglasses:
+    dark = stamps >= conditions.sunglasses
+    if dark.any():
         # What a network says of eyes that it cannot see.
-        eyes = np.tile(rng.uniform(0.05, 0.9), (n, 2)) + rng.normal(0, 0.1, (n, 2))
+        eyes[dark] = rng.uniform(0.05, 0.9) + rng.normal(0, 0.1, (dark.sum(), 2))
     mouth = script.mouth[index] + rng.normal(0, 0.05, n)
     return np.column_stack([eyes.clip(0.0, 1.0), mouth.clip(0.0)])
 

@@ -227,7 +227,7 @@ def false_alarms(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     The upper limit is that of the exact 95 % interval of a Poisson rate (Garwood 1936).
     """
     drives = [outcome for outcome in outcomes if outcome.attentive]
-    false = [event for outcome in drives for event in _false(outcome)]
+    false = [event for outcome in drives for event in false_events(outcome)]
     hours = sum(outcome.seconds for outcome in drives) / 3600
     kinds = {kind: sum(e.kind == kind for e in false) for kind in sorted({e.kind for e in false})}
     upper = float(chi2.ppf(0.975, 2 * len(false) + 2) / 2)
@@ -240,7 +240,7 @@ def false_alarms(outcomes: Iterable[Outcome]) -> dict[str, Any]:
     }
 
 
-def _false(outcome: Outcome) -> Iterator[FoundEvent]:
+def false_events(outcome: Outcome) -> Iterator[FoundEvent]:
     """Yield what was reported and is true of nothing; long glances and micro-sleeps included."""
     base = {'long_glance': 'glance', 'microsleep': 'closure', 'sleep': 'closure'}
     for event in outcome.found:
