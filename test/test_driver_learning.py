@@ -239,6 +239,15 @@ def test_one_image_does_not_wake_a_sleeper_and_clearly_open_eyes_do():
     assert closure_of([0.4], closed_for=0.4).closed is False
 
 
+def test_a_blink_before_a_gap_is_no_sleep_after_it():
+    drive = SlowDrive()
+    drive.look(10.0)
+    drive.step(drive.face(lids=0.0))
+    drive.now += 20.0
+    drive.look(2.0)
+    assert not [e for e in drive.events if e.kind in ('microsleep', 'sleep')]
+
+
 @given(st.lists(st.floats(0.0, 0.34), max_size=60))
 def test_eyes_that_never_pass_the_limit_stay_closed(values):
     assert closure_of(values).closed

@@ -39,7 +39,7 @@ class Closure:
         Args:
             stamp: Of the image, s.
             openness: 0 (closed) to 1 (open); NaN where unknown.
-            seconds: Since the image before.
+            seconds: Since the image before; 0 after a gap.
             known: Whether the driver's own open eye is known. Before that nobody knows how far
                 above the limit it will be, and above the limit is open.
         """
@@ -63,7 +63,8 @@ class Closure:
         limit = self._gate.leave
         if np.isnan(self._opened):
             self._opened = self._crossing(stamp, openness, limit)
-        if self._opened - self.since < self.options.sleep_minimum:
+        # Nobody saw the eyes closed during a gap, so what comes after it needs no more evidence.
+        if seconds == 0 or self._opened - self.since < self.options.sleep_minimum:
             return True
         self._opening += (openness - limit) * min(seconds, _LONGEST_IMAGE)
         if self._opening < 0:
