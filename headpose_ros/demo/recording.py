@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
-from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -23,7 +23,9 @@ from visualization_msgs.msg import MarkerArray
 from headpose_ros.files import OutputError
 from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import GuardedNode
 from headpose_ros.ros.definitions import definition, message_class, type_name
+from headpose_ros.ros.diagnostics import Diagnostics
 
 _DEPTH = 200
 
@@ -66,7 +68,7 @@ def demo_topics() -> list[Topic]:
     ]
 
 
-class Recorder(Node):
+class Recorder(GuardedNode):
     """Writes topics to a file as they come, as serialised bytes.
 
     Args:
@@ -93,6 +95,7 @@ class Recorder(Node):
         self._writer = Writer(self._stream, compression=CompressionType.ZSTD)
         self._writer.start(profile='ros2', library='headpose_ros')
         self._counts: dict[int, int] = {}
+        self._diagnostics = Diagnostics(self)
         for topic in topics:
             self._record(topic)
 
@@ -116,7 +119,7 @@ class Recorder(Node):
         self.create_subscription(
             topic.type,
             topic.name,
-            lambda data: self._write(channel, topic, data),
+            partial(self._write, channel, topic),
             topic.profile,
             raw=True,
         )

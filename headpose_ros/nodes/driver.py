@@ -37,7 +37,6 @@ from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.still import StillPicture
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
-_WARNING_PERIOD = 5.0
 #: Images are looked at for a cover so often, s of their stamps.
 _COVER_PERIOD = 0.2
 #: A zone is looked at for so long to calibrate it, s.
@@ -225,10 +224,8 @@ class DriverNode(AutostartNode):
             try:
                 faces.append(face_from_message(face))
             except ValueError as error:
-                self.get_logger().warning(
-                    f'{self._faces.topic_name}: face {face.id!r} is left out: {error}',
-                    throttle_duration_sec=_WARNING_PERIOD,
-                )
+                wrong = HeadposeError(f'face {face.id!r} is left out: {error}')
+                self.fail(self._faces.topic_name, wrong)
         return faces
 
     def _take_image(self, image: Image) -> None:
@@ -241,9 +238,7 @@ class DriverNode(AutostartNode):
             self._covered = (stamp, shows_nothing(decode(image)))
         except HeadposeError as error:
             self._covered = None
-            self.get_logger().warning(
-                f'an image is left out: {error}', throttle_duration_sec=_WARNING_PERIOD
-            )
+            self.fail('camera/image_raw', error)
 
     def _is_covered(self, stamp: float) -> bool | None:
         """Whether the camera is covered; None without an image of about this stamp."""

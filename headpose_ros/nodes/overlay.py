@@ -10,19 +10,18 @@ from typing import Any
 import cv2
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.draw import AXIS_STYLES
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import GuardedNode
+from headpose_ros.ros.diagnostics import Diagnostics
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.parameters import declare, follow, parameter
 from headpose_ros.ros.pictures import StampMatcher, annotated
 
-_WARNING_PERIOD = 5.0
 _LOOK_PERIOD = 0.25  # seconds from one look for subscribers to the next
 
 
@@ -47,8 +46,8 @@ class OverlayConfig:
     )
 
 
-class OverlayNode(Node):
-    """Publishes `overlay` (sensor_msgs/Image) and `overlay/compressed` (JPEG).
+class OverlayNode(GuardedNode):
+    """Publishes `overlay` (sensor_msgs/Image), `overlay/compressed` (JPEG) and `/diagnostics`.
 
     Subscribes to `camera/image_raw` and `faces` while somebody subscribes to the pictures, so that
     it costs nothing when nobody looks. Pictures carry the header of their image.
@@ -67,6 +66,7 @@ class OverlayNode(Node):
         )
         self._matcher = StampMatcher()
         self._inputs: list[Any] = []
+        self._diagnostics = Diagnostics(self)
         # Steady: the look for subscribers must not stand still without /clock.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(_LOOK_PERIOD, self._look, clock=clock)
@@ -98,16 +98,11 @@ class OverlayNode(Node):
         if pair is None:
             return
         image, faces = pair
-        try:
-            picture = annotated(image, faces, self._config.style)
-            if self._pictures.get_subscription_count():
-                self._pictures.publish(encode_bgr(picture, image.header))
-            if self._compressed.get_subscription_count():
-                self._compressed.publish(self._jpeg(picture, image.header))
-        except HeadposeError as error:
-            self.get_logger().warning(
-                f'picture dropped: {error}', throttle_duration_sec=_WARNING_PERIOD
-            )
+        picture = annotated(image, faces, self._config.style)
+        if self._pictures.get_subscription_count():
+            self._pictures.publish(encode_bgr(picture, image.header))
+        if self._compressed.get_subscription_count():
+            self._compressed.publish(self._jpeg(picture, image.header))
 
     def _jpeg(self, picture: Any, header: Any) -> CompressedImage:
         options = [cv2.IMWRITE_JPEG_QUALITY, self._config.jpeg_quality]

@@ -13,12 +13,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from rclpy.time import Time
 
 from headpose_ros import __version__
 from headpose_ros.errors import quoted, shortened
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import Failures, GuardedNode
 from headpose_ros.ros.inputs import CameraInput
 from headpose_ros.ros.transforms import frame_name
 
@@ -99,7 +99,9 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
     if silence > SILENT_AFTER:
         since = 'no images yet' if camera.header is None else f'no images for {silence:.0f} s'
         found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(topic, publishers)}'))
-    elif camera.header is not None:
+    elif camera.header is None:
+        found.append(Finding(WARN, f'waiting for the first image on {topic}'))
+    else:
         found += _stamp_findings(camera, now) + _still_findings(camera)
     if camera.frame_problem:
         found.append(Finding(WARN, f'{topic}: {camera.frame_problem}'))
@@ -199,15 +201,21 @@ def camera_values(camera: CameraInput, rates: Rates) -> dict[str, Any]:
     return values
 
 
+def failure_status(node: str, failures: Failures) -> Any:
+    """Return the status of what failed in a node: a warning while it does, counts for ever."""
+    found = [Finding(WARN, f'{failure.place}: {failure.text}') for failure in failures.recent()]
+    return status(f'{node}: failures', found, failures.counts(), '')
+
+
 class Diagnostics:
     """Publishes statuses once a second of real time, whatever the node's clock does.
 
     Args:
-        node: The node.
-        collect: Makes the statuses.
+        node: The node; what fails in it has a status of its own.
+        collect: Makes its other statuses.
     """
 
-    def __init__(self, node: Node, collect: Callable[[], list[Any]]) -> None:
+    def __init__(self, node: GuardedNode, collect: Callable[[], list[Any]] = list) -> None:
         self._node = node
         self._collect = collect
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.reliable())
@@ -220,6 +228,11 @@ class Diagnostics:
         self._node.destroy_publisher(self._publisher)
 
     def _tick(self) -> None:
-        message = DiagnosticArray(status=self._collect())
+        statuses: list[Any] = []
+        # Whatever is wrong with them, what failed is published.
+        with self._node.barrier('/diagnostics'):
+            statuses = self._collect()
+        statuses.append(failure_status(self._node.get_name(), self._node.failures))
+        message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)

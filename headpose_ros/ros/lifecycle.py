@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.ros.callbacks import PASSES, GuardedNode, describe
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
 
 def reporting(transition: Transition) -> Transition:
-    """Log what a transition raises in one line, then let it be ERROR.
+    """Log what a transition raises in one line and keep it, then let it be ERROR.
 
     rclpy turns an exception into ErrorProcessing and drops its text.
     """
@@ -25,23 +24,27 @@ def reporting(transition: Transition) -> Transition:
     def wrapped(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(node, state)
-        except Exception as error:
-            name = transition.__name__.removeprefix('on_')
-            where = _place(sys.exc_info()[2])
-            text = ' '.join(str(error).split())
-            node.get_logger().error(f'{name} failed: {type(error).__name__}: {text} ({where})')
+        except PASSES:
+            raise
+        except BaseException as error:
+            text = f'{transition.__name__.removeprefix("on_")} failed: {describe(error)}'
+            node.failure = HeadposeError(text)
+            node.get_logger().error(text)
             return TransitionCallbackReturn.ERROR
 
     return wrapped
 
 
-class AutostartNode(LifecycleNode):
+class AutostartNode(GuardedNode, LifecycleNode):
     """A lifecycle node that can start without a manager.
 
     Subclasses take what they need in `on_configure` and `on_activate`.
+
+    Attributes:
+        failure: Why the last transition that failed did so; None before any.
     """
 
-    _failure: HeadposeError | None = None
+    failure: HeadposeError | None = None
 
     def stop(self) -> None:
         """Undo on_activate; harmless when nothing runs."""
@@ -55,17 +58,16 @@ class AutostartNode(LifecycleNode):
         """Configure and activate.
 
         Raises:
-            HeadposeError: What was given to :meth:`refuse`.
+            HeadposeError: A transition fails: what was given to :meth:`refuse`, or what it raised.
         """
-        self.trigger_configure()
-        if self._failure is not None:
-            raise self._failure
-        self.trigger_activate()
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise self.failure or HeadposeError('the node cannot be started')
 
     def refuse(self, error: HeadposeError) -> TransitionCallbackReturn:
         """Log why the node cannot be configured; return FAILURE."""
         self.release()
-        self._failure = error
+        self.failure = error
         self.get_logger().error(f'cannot configure: {error}')
         return TransitionCallbackReturn.FAILURE
 
@@ -95,10 +97,3 @@ class AutostartNode(LifecycleNode):
         self.release()
         self.get_logger().error('back to unconfigured after the failed transition')
         return TransitionCallbackReturn.SUCCESS
-
-
-def _place(trace: Any) -> str:
-    """Return file and line of where an exception came from."""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return f'{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}'

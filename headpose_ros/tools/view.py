@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import cv2
@@ -15,7 +16,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
 from sensor_msgs.msg import Image
@@ -27,6 +27,8 @@ from headpose_ros.driver.timers import timers
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverState, Faces
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import GuardedNode
+from headpose_ros.ros.diagnostics import Diagnostics
 from headpose_ros.ros.driver_markers import STATE_COLORS
 from headpose_ros.ros.images import Bgr
 from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
@@ -77,7 +79,7 @@ class Rate:
         return not self._times or now - self._times[-1] > _SILENCE
 
 
-class Viewer(Node):
+class Viewer(GuardedNode):
     """Listens to images, faces, the driver and diagnostics, and keeps what the page shows.
 
     Args:
@@ -116,6 +118,7 @@ class Viewer(Node):
             DiagnosticArray, '/diagnostics', self._take_diagnostics, qos.reliable()
         )
         self.create_timer(_ASK_PERIOD, self._ask_states)
+        self._publisher = Diagnostics(self)
 
     def status(self, since: int) -> dict[str, Any]:
         """Return what the page shows, ready for JSON, with the samples after number `since`."""
@@ -203,6 +206,7 @@ class Viewer(Node):
                 del self._diagnostics[name]
 
     def _show(self, pair: tuple[Image, Faces | None] | None) -> None:
+        """Draw what belongs together, while somebody watches."""
         now = time.monotonic()
         if pair is None or not self.watched or now - self._drawn < PICTURE_PERIOD:
             return
@@ -228,7 +232,8 @@ class Viewer(Node):
             if (unanswered := self._asked.get(service)) is not None:
                 client.remove_pending_request(unanswered)
             future = self._asked[service] = client.call_async(GetState.Request())
-            future.add_done_callback(lambda done, name=name: self._note_state(name, done))
+            note = partial(self._note_state, name)
+            future.add_done_callback(self.guarded(note, service))
 
     def _forget_all_but(self, services: list[str]) -> None:
         for service in self._askers.keys() - set(services):
