@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
     from headpose_ros.nodes.runner import run
     from headpose_ros.ros.share import share_file
 
-    nodes = [PoseNode, CameraNode] if options.source else [PoseNode]
+    nodes: list[Callable[[], Any]] = [PoseNode, CameraNode] if options.source else [PoseNode]
     with tempfile.NamedTemporaryFile('w', suffix='.yaml') as chosen:
         # A second file and not `-p pose:model:=...`: that names a node without namespace only.
         yaml.safe_dump(_chosen_parameters(options), chosen)
@@ -102,7 +102,7 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
         if options.namespace:
             words += ['-r', f'__ns:=/{options.namespace.strip("/")}']
         words += ros_arguments[1:]
-        return run(lambda: [node() for node in nodes], ['--ros-args', *words])
+        return run(nodes, ['--ros-args', *words])
 
 
 def _chosen_parameters(options: argparse.Namespace) -> dict[str, Any]:

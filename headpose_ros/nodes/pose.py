@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -28,6 +28,7 @@ from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_a
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
 from headpose_ros.ros.diagnostics import (
+    ERROR,
     NOT_ACTIVE,
     SILENT_AFTER,
     WARN,
@@ -45,6 +46,10 @@ from headpose_ros.ros.outputs import FaceOutputs
 from headpose_ros.ros.parameters import declare, follow
 from headpose_ros.ros.stamps import seconds
 from headpose_ros.ros.statistics import summarize
+from headpose_ros.ros.worker import JOIN, Watch, Worker
+
+#: A worker that has images and gives no answer for so long has stalled, s.
+STALLED_AFTER = 4.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ class PoseNode(AutostartNode):
         # First, since a node that fails to start is destroyed like any other.
         self._analyzer: Analyzer | None = None
         self._next_network: FaceNetwork | None = None
-        self._worker: threading.Thread | None = None
+        self._worker: Worker | None = None
+        self._patience = STALLED_AFTER
         self._outputs: dict[str, FaceOutputs] = {}
         self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
@@ -129,7 +135,8 @@ class PoseNode(AutostartNode):
         assert self._analyzer is not None
         self._analyzer.network.wake()
         self._waiting: NewestItems[Any] = NewestItems()
-        self._worker = threading.Thread(target=self._work, args=(self._waiting,), daemon=True)
+        self._watch = Watch()
+        self._worker = Worker('inference', partial(self._work, self._waiting, self._watch))
         self._worker.start()
         for camera in self._cameras.values():
             camera.start()
@@ -137,11 +144,17 @@ class PoseNode(AutostartNode):
 
     def destroy_node(self) -> None:
         """Stop the worker, then destroy the node."""
-        self.stop()
+        self._patience = JOIN
+        with self.barrier('shutdown'):
+            self.stop()
         super().destroy_node()
 
     def stop(self) -> None:
-        """Undo on_activate; harmless when nothing runs."""
+        """Undo on_activate; harmless when nothing runs.
+
+        Raises:
+            HeadposeError: The worker does not end: it and its network are left to themselves.
+        """
         worker, self._worker = self._worker, None
         if worker is None:
             return
@@ -149,7 +162,10 @@ class PoseNode(AutostartNode):
             camera.stop()
         for name in self._waiting.close():
             self._cameras[name].statistics.frames_dropped += 1
-        worker.join()
+        if not worker.ends(self._patience):
+            self._waiting = NewestItems()  # what the worker may still find is not published
+            self._stalled('the network does not come back')
+            raise HeadposeError('the network does not come back; it is left to itself')
         if self._analyzer is not None:
             self._change_network(self._analyzer)
             self._analyzer.reset()
@@ -215,6 +231,7 @@ class PoseNode(AutostartNode):
         self.get_logger().warning(text)
 
     def _take_image(self, camera: str, message: Any, depth: Any) -> None:
+        self._watch.given()
         waiting = self._waiting.put(camera, (message, depth))
         self._cameras[camera].statistics.frames_dropped += waiting
 
@@ -245,21 +262,43 @@ class PoseNode(AutostartNode):
             'device asked for': self._config.device,
             'device memory (MB)': round(device_memory(network.device) / 1e6, 1),
         }
-        found = []
+        found = self._stall_findings()
         if device == 'cpu' and self._config.device == 'auto' and has_gpu():
             text = 'fell back to the CPU though a GPU is there: this torch cannot use it'
             found.append(Finding(WARN, text))
         return found, values, device
 
-    def _work(self, slots: NewestItems[Any]) -> None:
+    def _stall_findings(self) -> list[Finding]:
+        """Return whether images come and the worker gives no answer; then the node may end."""
+        silence = self._watch.silence()
+        if silence < STALLED_AFTER:
+            return []
+        text = f'no answer for {silence:.0f} s although images come'
+        self._stalled(text)
+        return [Finding(ERROR, f'{text}: does the network hang? restart the node')]
+
+    def _stalled(self, text: str) -> None:
+        """End the process over a worker that has stalled, unless a parameter says to stay."""
+        if self._config.exit_on_stall:
+            self.end(f'{text}: the process ends; exit_on_stall:=false would let it stay')
+
+    def _work(self, slots: NewestItems[Any], watch: Watch) -> None:
         """Analyse what waits again and again until the slots close."""
         while (waiting := slots.take()) is not None:
-            analyzer = self._analyzer
-            assert analyzer is not None
+            watch.given()
+            with self.barrier('inference'):
+                self._work_on(slots, waiting)
+            del waiting  # the last images are not kept while none comes
+            watch.answered()
+
+    def _work_on(self, slots: NewestItems[Any], waiting: dict[str, Any]) -> None:
+        """Analyse the newest image of each camera that has one."""
+        analyzer = self._analyzer
+        assert analyzer is not None
+        with self.barrier('model'):
             self._change_network(analyzer)
-            frames = [self._prepared(self._cameras[name], *m) for name, m in waiting.items()]
-            self._analyse(analyzer, [frame for frame in frames if frame is not None])
-            del waiting, frames  # the last images are not kept while none comes
+        frames = [self._prepared(self._cameras[name], *m) for name, m in waiting.items()]
+        self._analyse(analyzer, [frame for frame in frames if frame is not None], slots)
 
     def _prepared(self, camera: CameraInput, message: Any, depth: Any) -> _Waiting | None:
         """Decode an image and its depth; None where the image cannot be used."""
@@ -281,8 +320,10 @@ class PoseNode(AutostartNode):
             return None
         return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
 
-    def _analyse(self, analyzer: Analyzer, waiting: list[_Waiting]) -> None:
-        """Turn images into messages."""
+    def _analyse(
+        self, analyzer: Analyzer, waiting: list[_Waiting], slots: NewestItems[Any]
+    ) -> None:
+        """Turn images into messages, unless the node has gone on without this worker."""
         if not waiting:
             return
         try:
@@ -290,6 +331,8 @@ class PoseNode(AutostartNode):
         except Exception as error:
             for item in waiting:
                 self._refuse(item.camera, error)
+            return
+        if slots is not self._waiting:
             return
         for item, faces in zip(waiting, found, strict=True):
             try:
@@ -321,11 +364,8 @@ class PoseNode(AutostartNode):
 
         One bad frame must not end the thread that all later frames need.
         """
-        if not self.context.ok():
-            return  # whatever was under way when the node was shut down fails in its own way
         camera.statistics.frames_refused += 1
-        kind = '' if isinstance(error, HeadposeError) else f'{type(error).__name__}: '
-        camera.warn('image', f'{camera.image_topic}: frame dropped: {kind}{error}')
+        self.fail(camera.image_topic, error)
 
 
 def main(args: Sequence[str] | None = None) -> int:

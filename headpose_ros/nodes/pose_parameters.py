@@ -202,6 +202,11 @@ class PoseConfig:
         'Publish /humans/faces of ROS4HRI (REP 155); needs the package hri_msgs.',
         read_only=True,
     )
+    exit_on_stall: bool = parameter(
+        True,
+        'End the process with exit code 2 when images come and the network gives no answer for '
+        '4 s, so that it is started again by whoever watches it. Diagnostics show an error anyway.',
+    )
     autostart: bool = parameter(
         True, 'Configure and activate without a lifecycle manager.', read_only=True
     )
