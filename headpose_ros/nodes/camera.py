@@ -6,17 +6,16 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from headpose_ros.nodes.runner import run
-from headpose_ros.perception.sources import Bgr, SourceError, fit
+from headpose_ros.perception.sources import Bgr, Source, SourceError, fit
 from headpose_ros.perception.virtual_camera import open_stream
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import (
@@ -26,11 +25,17 @@ from headpose_ros.ros.calibration import (
     scaled,
     uncalibrated,
 )
+from headpose_ros.ros.callbacks import GuardedNode, describe
+from headpose_ros.ros.diagnostics import ERROR, SILENT_AFTER, Diagnostics, Finding, status
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.worker import Worker
 
 _MAX_SIDE = 16384
-_WARNING_PERIOD = 5.0
+#: Pauses before a device that is gone is opened again, s: the first, and the longest.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
+#: A device that gave frames for so long is there again, s; one that comes and goes is still lost.
+_STEADY = 10.0
 
 
 @dataclass(frozen=True)
@@ -99,47 +104,45 @@ class CameraConfig:
             )
 
 
-class CameraNode(Node):
-    """Publishes `camera/image_raw` (bgr8) and `camera/camera_info` with equal stamps.
+class CameraNode(GuardedNode):
+    """Publishes `camera/image_raw` (bgr8), `camera/camera_info` with equal stamps, `/diagnostics`.
 
     Stamps are the node clock's time of capture. The source is read in a thread of its own: what is
-    published of a live device is always its newest frame, and a film plays at its own times.
+    published of a live device is always its newest frame, and a film plays at its own times. A
+    device that is gone is opened again and again, with pauses that grow.
+
+    Args:
+        options: Passed to rclpy's Node.
+
+    Raises:
+        SourceError: The source cannot be opened or has no frames.
+        CalibrationError: The calibration cannot be read or is for another aspect ratio.
+        ParameterProblem: A parameter is refused.
+
+    Attributes:
+        finished: Whether a film, a folder or an image has come to its end.
     """
 
-    def __init__(self, *, on_finished: Callable[[], None] | None = None, **options: Any) -> None:
-        """Open the source and start publishing.
-
-        Args:
-            on_finished: called once when the source has ended, from the thread that reads it.
-            options: passed to rclpy's Node.
-
-        Raises:
-            SourceError: the source cannot be opened or has no frames.
-            CalibrationError: the calibration cannot be read or is for another aspect ratio.
-            ParameterProblem: a parameter is refused.
-        """
+    def __init__(self, **options: Any) -> None:
         # First, since a node that fails to start is destroyed like any other.
-        self._thread: threading.Thread | None = None
+        self._reader: Worker | None = None
         self._started = False
         super().__init__('camera', **options)
         self.finished = False
-        self._on_finished = on_finished
         self._config = declare(self, CameraConfig)
         self._calibration = self._load_calibration()
         self._infos: dict[tuple[int, int], CameraInfo] = {}
-        self._source = open_stream(
-            self._config.source,
-            width=self._config.width,
-            height=self._config.height,
-            fps=self._config.rate,
-            move_still=self._config.move_still,
-        )
+        self._source = self._open()
         self._first: Bgr | None = self._read_first()
         profile = qos.from_name(self._config.reliability)
         self._images = self.create_publisher(Image, 'camera/image_raw', profile)
         self._camera_infos = self.create_publisher(CameraInfo, 'camera/camera_info', profile)
         follow(self, self._config, self._apply)
         self._closing = threading.Event()
+        self._problem = ''
+        self._frames = 0
+        self._last_frame = time.monotonic()
+        self._diagnostics = Diagnostics(self, self._statuses)
         self._start()
 
     def destroy_node(self) -> None:
@@ -152,10 +155,8 @@ class CameraNode(Node):
         if not self._started:
             return
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join(timeout=2.0)
         # A device that still waits for a frame must not lose its buffers under the wait.
-        if self._thread is None or not self._thread.is_alive():
+        if self._reader is None or self._reader.ends():
             self._source.close()
 
     def _start(self) -> None:
@@ -163,8 +164,19 @@ class CameraNode(Node):
         self._started = True
         self.get_logger().info(f'publishing {self._source.name} at {self._announced_rate()}')
         work = self._follow_device if self._source.is_live else self._play
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        self._reader = Worker('source', work)
+        self._reader.start()
+
+    def _open(self) -> Source:
+        """Open the source that the parameters name."""
+        config = self._config
+        return open_stream(
+            config.source,
+            width=config.width,
+            height=config.height,
+            fps=config.rate,
+            move_still=config.move_still,
+        )
 
     def _announced_rate(self) -> str:
         """Return the rate in words."""
@@ -200,10 +212,13 @@ class CameraNode(Node):
                 pause = timetable.pause(self._source.time, time.monotonic())
                 if self._closing.wait(pause):
                     return
-                self._publish_if_open(frame, self.get_clock().now())
-        except SourceError as error:
-            self.get_logger().error(str(error))
-        self._finish('end of')
+                with self.barrier(self._images.topic_name):
+                    self._publish(frame, self.get_clock().now())
+        except Exception as error:  # whatever a reader raises: it would do so again
+            self._problem = describe(error)
+            self.get_logger().error(self._problem)
+        self.finished = True
+        self.get_logger().info(f'end of {self._source.name}: nothing more is published')
 
     def _next_frame(self) -> Bgr | None:
         """Return the next frame, from the start again if the source loops.
@@ -222,24 +237,39 @@ class CameraNode(Node):
 
     def _follow_device(self) -> None:
         """Publish each new frame of a device, or as many as `rate` allows, until closed."""
-        pace = _Pace(self._config.rate)
+        pace, outage = _Pace(self._config.rate), _Outage()
         while not self._closing.is_set():
-            frame = self._source.read()
-            stamp = self.get_clock().now()
+            frame = self._read_device()
+            stamp, now = self.get_clock().now(), time.monotonic()
             if frame is None:
-                self._finish('no more frames from')
-                return
-            if pace.due(time.monotonic()):
-                self._publish_if_open(frame, stamp)
+                self._reopen(outage)
+                continue
+            outage.note_frame(now)
+            if pace.due(now):
+                with self.barrier(self._images.topic_name):
+                    self._publish(frame, stamp)
 
-    def _publish_if_open(self, frame: Bgr, stamp: Time) -> None:
-        """Publish from the thread; a shutdown that happens meanwhile is no error."""
-        try:
-            self._publish(frame, stamp)
-        except Exception:
-            if self.context.ok() and not self._closing.is_set():
-                raise
-            self._closing.set()
+    def _read_device(self) -> Bgr | None:
+        """Return the next frame of the device; None when it is gone, in whatever way it says so."""
+        with self.barrier(self._source.name):
+            return self._source.read()
+        return None
+
+    def _reopen(self, outage: _Outage) -> None:
+        """Open a device that is gone, as soon as it is there or the node ends."""
+        name, is_new = self._source.name, outage.is_new()
+        if is_new:
+            self.get_logger().error(f'no more frames from {name}: trying to open it again')
+        with self.barrier(name):
+            self._source.close()
+        while not self._closing.wait(outage.pause()):
+            try:
+                self._source = self._open()
+            except Exception:  # whatever a driver raises; diagnostics say that it is gone
+                continue
+            if is_new:
+                self.get_logger().info(f'opened {name} again')
+            return
 
     def _publish(self, frame: Bgr, stamp: Time) -> None:
         """Publish one frame with its camera_info; one of a wrong shape is dropped."""
@@ -248,10 +278,10 @@ class CameraNode(Node):
             image = fit(frame, self._config.width, self._config.height)
             info = self._camera_info(image.shape[1], image.shape[0])
         except (SourceError, CalibrationError) as error:
-            self.get_logger().warning(
-                f'frame dropped: {error}', throttle_duration_sec=_WARNING_PERIOD
-            )
+            self.fail(self._images.topic_name, error)
             return
+        self._frames += 1
+        self._last_frame = time.monotonic()
         info.header = header
         self._images.publish(encode_bgr(image, header))
         self._camera_infos.publish(info)
@@ -270,12 +300,43 @@ class CameraNode(Node):
             return pinhole(width, height, self._config.horizontal_fov)
         return uncalibrated(width, height)
 
-    def _finish(self, why: str) -> None:
-        """Say once that nothing more comes."""
-        self.finished = True
-        self.get_logger().info(f'{why} {self._source.name}: nothing more is published')
-        if self._on_finished is not None:
-            self._on_finished()
+    def _statuses(self) -> list[Any]:
+        """Return the node's diagnostics."""
+        name, silence = self._source.name, time.monotonic() - self._last_frame
+        rate = self._config.rate or self._source.fps
+        found = []
+        if self._problem:
+            found.append(Finding(ERROR, self._problem))
+        elif not self.finished and silence > SILENT_AFTER + 2.0 / rate:
+            what = 'is it plugged in? It is opened again' if self._source.is_live else 'see the log'
+            found.append(Finding(ERROR, f'no frames from {name} for {silence:.0f} s: {what}'))
+        values = {'source': name, 'frames': self._frames, 'at its end': self.finished}
+        return [status(f'{self.get_name()}: source', found, values, self._config.frame_id)]
+
+
+class _Outage:
+    """How long to wait before a device that is gone is opened again."""
+
+    def __init__(self) -> None:
+        self._pause = _FIRST_PAUSE
+        self._since: float | None = None
+
+    def is_new(self) -> bool:
+        """Tell whether the device was there until now, rather than come for a moment."""
+        return self._pause == _FIRST_PAUSE
+
+    def pause(self) -> float:
+        """Return the next pause, s; each is twice the last one."""
+        pause, self._since = self._pause, None
+        self._pause = min(2 * pause, _LONGEST_PAUSE)
+        return pause
+
+    def note_frame(self, now: float) -> None:
+        """Note that a frame came at a time, s of a steady clock."""
+        if self._since is None:
+            self._since = now
+        elif now - self._since > _STEADY:
+            self._pause = _FIRST_PAUSE
 
 
 class _Timetable:
