@@ -9,7 +9,6 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -33,7 +32,7 @@ from headpose_ros.ros.lifecycle import AutostartNode, reporting
 from headpose_ros.ros.messages import face_from_message
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
 from headpose_ros.ros.share import share_file
-from headpose_ros.ros.stamps import seconds
+from headpose_ros.ros.stamps import seconds, time_message
 from headpose_ros.ros.still import StillPicture
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
@@ -202,10 +201,10 @@ class DriverNode(AutostartNode):
         monitor = self._monitor
         if monitor is None:
             return
+        stamp = seconds(message.header.stamp)
         self._taken += 1
         self._silence.reset()
         self._frame = message.header.frame_id
-        stamp = seconds(message.header.stamp)
         size = (message.image_width, message.image_height)
         faces = self._usable(message)
         covered, still = self._is_covered(stamp), self._is_still(stamp)
@@ -281,8 +280,7 @@ class DriverNode(AutostartNode):
         report = None if self._monitor is None else self._monitor.stop()
         if report is None:
             return
-        stamp = Time(nanoseconds=round(report.stamp * 1e9)).to_msg()
-        header = Header(stamp=stamp, frame_id=self._frame)
+        header = Header(stamp=time_message(report.stamp), frame_id=self._frame)
         self._publish(header, report)
         self._show(header, report, [])
 

@@ -316,21 +316,24 @@ class PoseNode(AutostartNode):
             calibration = camera.calibration(message.header, camera.size)
             frame = Frame(pixels, stamp, calibration, camera.name, distances)
         except Exception as error:
-            self._refuse(camera, error)
+            camera.refuse(error)
             return None
         return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
 
     def _analyse(
         self, analyzer: Analyzer, waiting: list[_Waiting], slots: NewestItems[Any]
     ) -> None:
-        """Turn images into messages, unless the node has gone on without this worker."""
+        """Turn images into messages, unless the node has gone on without this worker.
+
+        One bad frame must not end the thread that all later frames need.
+        """
         if not waiting:
             return
         try:
             found = analyzer.track_together([item.frame for item in waiting])
         except Exception as error:
             for item in waiting:
-                self._refuse(item.camera, error)
+                item.camera.refuse(error)
             return
         if slots is not self._waiting:
             return
@@ -338,7 +341,7 @@ class PoseNode(AutostartNode):
             try:
                 self._publish(analyzer, item, faces)
             except Exception as error:
-                self._refuse(item.camera, error)
+                item.camera.refuse(error)
 
     def _publish(self, analyzer: Analyzer, item: _Waiting, faces: list[Face]) -> None:
         start = time.perf_counter()
@@ -358,14 +361,6 @@ class PoseNode(AutostartNode):
             infer=analyzer.times.infer,
             publish=1e3 * (time.perf_counter() - start),
         )
-
-    def _refuse(self, camera: CameraInput, error: Exception) -> None:
-        """Count and report a frame that cannot be used.
-
-        One bad frame must not end the thread that all later frames need.
-        """
-        camera.statistics.frames_refused += 1
-        self.fail(camera.image_topic, error)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time as TimeMessage
 from std_msgs.msg import Header
 
 from headpose_ros import msg
 from headpose_ros.driver.episodes import ENDED, KINDS, LOST, STARTED, Event
 from headpose_ros.driver.monitor import EYES, PRESENCES, STATES, Report, Signal
+from headpose_ros.ros.stamps import time_message
 
 _TRANSITIONS = {
     STARTED: msg.DriverEvent.TRANSITION_STARTED,
@@ -42,22 +42,17 @@ def state_message(header: Header, report: Report) -> msg.DriverState:
 
 def event_message(header: Header, event: Event) -> msg.DriverEvent:
     """Fill a headpose_ros/DriverEvent; its stamp is that of the image that made it known."""
-    known = Header(stamp=_time(event.known), frame_id=header.frame_id)
+    known = Header(stamp=time_message(event.known), frame_id=header.frame_id)
     return msg.DriverEvent(
         header=known,
         id=event.id,
         kind=1 + KINDS.index(event.kind),
         transition=_TRANSITIONS[event.transition],
-        onset=_time(event.onset),
-        end=_time(event.end),
+        onset=time_message(event.onset),
+        end=time_message(event.end),
         zone=event.zone,
     )
 
 
 def _signal(signal: Signal) -> msg.DriverSignal:
     return msg.DriverSignal(value=signal.value, valid=signal.valid, window=signal.window)
-
-
-def _time(seconds: float) -> TimeMessage:
-    nanoseconds = max(round(seconds * 1e9), 0)
-    return TimeMessage(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)

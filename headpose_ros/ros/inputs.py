@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.node import Node
 from rclpy.qos import qos_policy_name_from_kind
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -19,6 +18,7 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import GuardedNode
 from headpose_ros.ros.camera_info import (
     CameraInfoError,
     CameraInfos,
@@ -29,6 +29,7 @@ from headpose_ros.ros.compressed import decode_compressed
 from headpose_ros.ros.depth import decode_depth
 from headpose_ros.ros.images import Bgr, ImageError, decode
 from headpose_ros.ros.pairing import DepthPairing
+from headpose_ros.ros.stamps import StampError, seconds
 from headpose_ros.ros.statistics import NodeStatistics
 from headpose_ros.ros.still import StillPicture
 from headpose_ros.ros.tf import frame_problem
@@ -83,7 +84,7 @@ class CameraInput:
 
     def __init__(
         self,
-        node: Node,
+        node: GuardedNode,
         name: str,
         options: InputOptions,
         deliver: Callable[[str, Any, Any], None],
@@ -207,6 +208,11 @@ class CameraInput:
         self.statistics.faces += len(faces)
         self.statistics.note(**milliseconds)
 
+    def refuse(self, error: Exception) -> None:
+        """Count and report an image that cannot be used."""
+        self.statistics.frames_refused += 1
+        self._node.fail(self.image_topic, error)
+
     def warn(self, kind: str, text: str) -> bool:
         """Log a warning, each kind at most once in a while; return whether it was logged."""
         return self._logger(kind).warning(text, throttle_duration_sec=_WARNING_PERIOD)
@@ -261,6 +267,11 @@ class CameraInput:
 
     def _take_image(self, message: Any) -> None:
         self.statistics.frames_in += 1
+        try:
+            seconds(message.header.stamp)
+        except StampError as error:
+            self.refuse(error)
+            return
         self.header = message.header
         self._note_frame(message.header.frame_id)
         self._last_image = time.monotonic()
