@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from headpose_ros.ros import qos
+from headpose_ros.ros.callbacks import GuardedNode
 from headpose_ros.ros.diagnostics import MARK
 from headpose_ros.ros.shared_memory import abandoned_segments
 
@@ -84,7 +83,7 @@ class _Doctor:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.report = Report()
-        self.node: Node = rclpy.create_node(_NAME)
+        self.node = GuardedNode(_NAME)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         self.statuses: dict[str, Any] = {}
