@@ -20,6 +20,7 @@ pytest.importorskip('rclpy')
 
 from sensor_msgs.msg import CameraInfo, Image
 
+from headpose_ros.perception.sources import SourceError
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, save_calibration
 from headpose_ros.ros.images import decode
@@ -295,19 +296,86 @@ def device_node(ros: int, monkeypatch: Any) -> Iterator[Callable[..., Any]]:
         node.destroy_node()
 
 
-def test_device_is_read_in_a_thread_until_it_is_gone(
-    device_node: Any, listen: Any, spin_until: Any
+def test_device_is_read_in_a_thread_and_opened_again_when_it_is_gone(
+    device_node: Any, listen: Any, spin_until: Any, monkeypatch: Any, capfd: Any
 ) -> None:
+    from headpose_ros.nodes import camera
+    from headpose_ros.ros.diagnostics import ERROR
+
+    monkeypatch.setattr(camera, '_FIRST_PAUSE', 0.01)
     listener = listen(qos.reliable(200))
-    ended: list[int] = []
-    device = FakeDevice(10**9)
-    node = device_node(device, on_finished=lambda: ended.append(1))
+    first, second = FakeDevice(10**9), FakeDevice(10**9)
+    node = device_node(first)
     assert spin_until(listener.node, listener.both(10), TIMEOUT)
-    device.left = 0
-    assert spin_until(listener.node, lambda: bool(ended), TIMEOUT)
-    assert node.finished and ended == [1]
-    assert threading.get_ident() in device.readers  # the first frame, while opening
-    assert len(device.readers) == 2
+    assert threading.get_ident() in first.readers  # the first frame, while opening
+    assert len(first.readers) == 2
+    tried: list[float] = []
+    is_back = threading.Event()
+
+    def open_again(*_: Any, **__: Any) -> FakeDevice:
+        tried.append(time.monotonic())
+        if len(tried) < 5 or not is_back.is_set():
+            raise SourceError('no such device: /dev/video0')
+        return second
+
+    monkeypatch.setattr(camera, 'open_stream', open_again)
+    monkeypatch.setattr(camera, 'SILENT_AFTER', 0.0)
+    first.left = 0
+    assert spin_until(listener.node, lambda: len(tried) > 2, TIMEOUT)
+    (status,) = node._statuses()
+    is_back.set()
+    assert status.level == ERROR and 'no frames from /dev/video0' in status.message
+    assert spin_until(listener.node, lambda: bool(second.readers), TIMEOUT)
+    seen = len(listener.images)
+    assert spin_until(listener.node, lambda: len(listener.images) > seen, TIMEOUT)
+    assert first.closed and not node.finished
+    # Each pause is at least twice the one before the last one, however busy the machine is.
+    assert tried[4] - tried[3] >= 0.01 * 2**4
+    log = capfd.readouterr().err
+    assert log.count('no more frames from /dev/video0') == log.count('opened /dev/video0') == 1
+
+
+def test_a_device_that_comes_and_goes_is_reported_once(monkeypatch: Any) -> None:
+    from headpose_ros.nodes.camera import _Outage
+
+    outage, now = _Outage(), 0.0
+    pauses = []
+    for _ in range(8):
+        assert outage.is_new() == (not pauses)
+        pauses.append(outage.pause())
+        for _ in range(3):
+            now += 1.0
+            outage.note_frame(now)
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+    for _ in range(12):
+        now += 1.0
+        outage.note_frame(now)
+    assert outage.is_new()
+
+
+def test_a_device_that_raises_is_as_good_as_gone(
+    device_node: Any, listen: Any, spin_until: Any, monkeypatch: Any
+) -> None:
+    from headpose_ros.nodes import camera
+
+    monkeypatch.setattr(camera, '_FIRST_PAUSE', 0.01)
+    listener = listen(qos.reliable(200))
+    device = FakeDevice(10**9)
+    node = device_node(device)
+    failures = iter(range(2))
+
+    def read(self: FakeDevice) -> np.ndarray | None:
+        if next(failures, None) is not None:
+            raise cv2.error('the driver is gone')
+        return good(self)
+
+    good = FakeDevice.read
+    assert spin_until(listener.node, listener.both(3), TIMEOUT)
+    monkeypatch.setattr(FakeDevice, 'read', read)
+    assert spin_until(listener.node, lambda: next(failures, None) is None, TIMEOUT)
+    seen = len(listener.images)
+    assert spin_until(listener.node, lambda: len(listener.images) > seen + 3, TIMEOUT)
+    assert node.failures.counts()['/dev/video0'] >= 1
 
 
 def test_device_rate_is_reduced_to_the_wanted_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
@@ -28,6 +29,7 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
+from headpose_ros.perception.infer import FaceNetwork
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
 from headpose_ros.ros.images import encode_bgr
@@ -204,26 +206,34 @@ def test_old_images_are_dropped_where_an_age_is_set(desk, photo):
     assert (summary['frames_in'], summary['frames_out']) == (2, 1)
 
 
+class Stream:
+    """A camera that sends images, no two alike, for as long as the desk spins."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._images = desk.camera('camera/image_raw')
+        self._infos = desk.camera('camera/camera_info', CameraInfo)
+        self._photos = (np.roll(desk.photo, step, axis=1) for step in count(1))
+        self.info: CameraInfo | None = None
+        self.ahead = 0.0  # seconds that the stamps are in the future
+        self.timer = desk.node.create_timer(0.1, self._send)
+
+    def _send(self) -> None:
+        if self.info is not None:
+            self._infos.publish(self.info)
+        self._images.publish(encode_bgr(next(self._photos), header(time.time() + self.ahead)))
+
+
 def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
     one = desk()
     assert one.diagnosed('pose: camera', 'no images yet on /camera/image_raw: nobody publishes it')
     assert one.statuses['pose: camera'].level == DiagnosticStatus.ERROR
-    camera, store = one.camera('camera/image_raw'), one.listen('faces')
+    stream = Stream(one)
 
-    def shows(text: str, info: Any = None, ahead: float = 0.0) -> bool:
-        """Send images, each answered, until the diagnostics have a text."""
+    def shows(text: str, info: Any = None) -> bool:
+        stream.info = info
+        return one.diagnosed('pose: camera', text)
 
-        def said() -> bool:
-            if info is not None:
-                infos.publish(info)
-            one.ask(camera, store, encode_bgr(next(living), header(time.time() + ahead)))
-            return text in one.statuses['pose: camera'].message
-
-        return one.until(said)
-
-    living = (np.roll(photo, step, axis=1) for step in count(1))
     assert shows('no camera_info yet')
-    infos = one.camera('camera/camera_info', CameraInfo)
     zero, nan, good = uncalibrated(512, 512), pinhole(512, 512, 1.0), pinhole(512, 512, 1.0)
     nan.k = np.full(9, np.nan)
     assert shows('uncalibrated (K is zero)', zero)
@@ -233,13 +243,87 @@ def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
     good.width = 640
     assert shows('camera_info is for 640x512, images are 512x512', good)
     good.width = 512
+    one.statuses.clear()
     assert shows('OK', good)
     values = {v.key: v.value for v in one.statuses['pose: camera'].values}
     assert {'rate in (Hz)', 'rate out (Hz)', 'age p95 (ms)', 'infer median (ms)'} <= set(values)
-    assert int(values['frames_in']) == int(values['frames_out'])
-    assert shows('in the future', ahead=60.0)
-    assert shows('stale', ahead=-60.0)
+    stream.ahead = 60.0
+    assert one.diagnosed('pose: camera', 'in the future')
+    stream.ahead = -60.0
+    assert one.diagnosed('pose: camera', 'stale')
+    one.node.destroy_timer(stream.timer)
     assert one.diagnosed('pose: camera', 'no images for')
+
+
+def test_before_the_first_image_diagnostics_say_that_they_wait(desk):
+    one = desk()
+    (status,) = [s for s in one.pose._statuses() if s.name == 'pose: camera']
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message.startswith('waiting for the first image on /camera/image_raw')
+
+
+def test_refused_images_are_counted_and_diagnosed(desk, photo):
+    one = desk()
+    store, camera = one.listen('faces'), one.camera('camera/image_raw')
+    bad = encode_bgr(photo, header(5.0))
+    bad.encoding = 'no_such_encoding'
+    negative = encode_bgr(photo, header(5.0))
+    negative.header.stamp.sec = -1
+    for count, image in enumerate((bad, negative), 1):
+        camera.publish(image)
+        assert one.until(lambda count=count: one.pose.summary()['frames_refused'] == count)
+        one.ask(camera, store, encode_bgr(photo, header(5.0 + count)))
+    counts = one.pose.summary()
+    assert (counts['frames_in'], counts['frames_out'], counts['frames_dropped']) == (4, 2, 0)
+    assert one.diagnosed('pose: failures', '/camera/image_raw: the stamp is -1 s')
+    values = {v.key: v.value for v in one.statuses['pose: failures'].values}
+    assert values['/camera/image_raw'] == '2'
+
+
+class Panic(BaseException):
+    """As an extension in Rust raises it."""
+
+
+@pytest.mark.parametrize('fault', [RuntimeError('CUDA error'), MemoryError(), Panic('index')])
+def test_what_the_network_raises_costs_one_image(desk, photo, monkeypatch, fault):
+    one = desk()
+    store, camera = one.listen('faces'), one.camera('camera/image_raw')
+    one.ask(camera, store, encode_bgr(photo, header(5.0)))
+    worker = one.pose._worker
+    good = FaceNetwork.estimate_each
+
+    def fails(self: Any, views: Any) -> Any:
+        monkeypatch.setattr(FaceNetwork, 'estimate_each', good)
+        raise fault
+
+    monkeypatch.setattr(FaceNetwork, 'estimate_each', fails)
+    camera.publish(encode_bgr(photo, header(5.1)))
+    assert one.until(lambda: one.pose.failures.counts())
+    assert one.pose.summary()['frames_refused'] == 1
+    assert len(one.ask(camera, store, encode_bgr(photo, header(5.2))).faces) == 1
+    assert one.pose._worker is worker and worker.is_alive()
+
+
+def test_deactivating_waits_for_the_image_under_way(desk, photo, monkeypatch):
+    one = desk()
+    camera = one.camera('camera/image_raw')
+    begun, release, done = threading.Event(), threading.Event(), []
+    good = FaceNetwork.estimate_each
+
+    def slow(self: Any, views: Any) -> Any:
+        begun.set()
+        release.wait(TIMEOUT)
+        time.sleep(0.2)
+        done.append(True)
+        return good(self, views)
+
+    monkeypatch.setattr(FaceNetwork, 'estimate_each', slow)
+    camera.publish(encode_bgr(photo, header(5.0)))
+    assert one.until(begun.is_set)
+    worker = one.pose._worker
+    release.set()
+    assert one.pose.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert done and not worker.is_alive()
 
 
 def place(answer: Faces) -> np.ndarray:

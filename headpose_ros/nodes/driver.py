@@ -29,7 +29,7 @@ from headpose_ros.ros.driver_markers import DriverMarkers
 from headpose_ros.ros.driver_messages import event_message, state_message
 from headpose_ros.ros.images import decode
 from headpose_ros.ros.lifecycle import AutostartNode, reporting
-from headpose_ros.ros.messages import face_from_message
+from headpose_ros.ros.messages import FaceMessageError, face_from_message
 from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
 from headpose_ros.ros.share import share_file
 from headpose_ros.ros.stamps import seconds, time_message
@@ -222,9 +222,8 @@ class DriverNode(AutostartNode):
         for face in message.faces:
             try:
                 faces.append(face_from_message(face))
-            except ValueError as error:
-                wrong = HeadposeError(f'face {face.id!r} is left out: {error}')
-                self.fail(self._faces.topic_name, wrong)
+            except FaceMessageError as error:
+                self.fail(self._faces.topic_name, error)
         return faces
 
     def _take_image(self, image: Image) -> None:

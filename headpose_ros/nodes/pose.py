@@ -27,6 +27,7 @@ from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
+from headpose_ros.ros.callbacks import PASSES
 from headpose_ros.ros.diagnostics import (
     ERROR,
     NOT_ACTIVE,
@@ -315,7 +316,9 @@ class PoseNode(AutostartNode):
             distances = camera.decode_depth(depth)
             calibration = camera.calibration(message.header, camera.size)
             frame = Frame(pixels, stamp, calibration, camera.name, distances)
-        except Exception as error:
+        except PASSES:
+            raise
+        except BaseException as error:
             camera.refuse(error)
             return None
         return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
@@ -331,7 +334,9 @@ class PoseNode(AutostartNode):
             return
         try:
             found = analyzer.track_together([item.frame for item in waiting])
-        except Exception as error:
+        except PASSES:
+            raise
+        except BaseException as error:
             for item in waiting:
                 item.camera.refuse(error)
             return
@@ -340,7 +345,9 @@ class PoseNode(AutostartNode):
         for item, faces in zip(waiting, found, strict=True):
             try:
                 self._publish(analyzer, item, faces)
-            except Exception as error:
+            except PASSES:
+                raise
+            except BaseException as error:
                 item.camera.refuse(error)
 
     def _publish(self, analyzer: Analyzer, item: _Waiting, faces: list[Face]) -> None:

@@ -21,6 +21,8 @@ AXIS_STYLES = ('tf', 'paper')
 _SEEN, _HIDDEN, _LINE = (120, 255, 120), (80, 80, 255), (200, 200, 200)
 #: OpenCV's fixed-point bits: points land between pixels.
 SUBPIXEL_BITS = 4
+#: Pixels farther away than this are no place in a picture; OpenCV's numbers end there, too.
+_FARTHEST = 1e6
 
 
 def draw_faces(
@@ -28,18 +30,26 @@ def draw_faces(
 ) -> NDArray[np.uint8]:
     """Return a copy of a uint8 (H, W, 3) BGR image with the faces drawn into it.
 
+    A face that is nowhere, as its numbers are not finite or far out, is left out.
+
     Args:
         image: The picture that the faces were found in.
         faces: The faces.
         style: One of `AXIS_STYLES`.
     """
     canvas = image.copy()
-    for face in faces:
+    for face in filter(_is_somewhere, faces):
         if len(face.landmarks):
             _draw_landmarks(canvas, face)
         _draw_axes(canvas, face, drawn_axes(face.rotation, style))
         _draw_label(canvas, face)
     return canvas
+
+
+def _is_somewhere(face: Face) -> bool:
+    """Tell whether a face can be drawn; written so that NaN fails."""
+    places = np.concatenate([face.box, face.landmarks.ravel(), face.rotation.ravel()])
+    return bool((np.abs(places) < _FARTHEST).all())
 
 
 def drawn_axes(rotation: NDArray[np.float64], style: str) -> NDArray[np.float64]:
@@ -66,7 +76,8 @@ def _draw_landmarks(canvas: NDArray[np.uint8], face: Face) -> None:
         line = np.rint(face.landmarks[list(indices)] * 2**SUBPIXEL_BITS).astype(np.int32)
         cv2.polylines(canvas, [line], name in CLOSED_GROUPS, _LINE, 1, cv2.LINE_AA, SUBPIXEL_BITS)
     radius = round(max(face.box[2:].max() / 110, 1.0) * 2**SUBPIXEL_BITS)
-    for point, seen in zip(face.landmarks, face.visibility > 0.5, strict=True):
+    visible = face.visibility > 0.5 if len(face.visibility) else np.ones(len(face.landmarks), bool)
+    for point, seen in zip(face.landmarks, visible, strict=True):
         color = _SEEN if seen else _HIDDEN
         cv2.circle(canvas, fixed_point(point), radius, color, -1, cv2.LINE_AA, SUBPIXEL_BITS)
 

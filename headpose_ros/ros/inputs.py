@@ -208,7 +208,7 @@ class CameraInput:
         self.statistics.faces += len(faces)
         self.statistics.note(**milliseconds)
 
-    def refuse(self, error: Exception) -> None:
+    def refuse(self, error: BaseException) -> None:
         """Count and report an image that cannot be used."""
         self.statistics.frames_refused += 1
         self._node.fail(self.image_topic, error)

@@ -13,14 +13,21 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import RegionOfInterest
 
 from headpose_ros import msg
+from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
+from headpose_ros.geometry.landmarks import COUNT
 from headpose_ros.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
 from headpose_ros.perception import faces as core
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.metric import lift
 
 _UNKNOWN = -1.0
+_LONGEST_ID = 40  # characters of an id that an error quotes
+
+
+class FaceMessageError(HeadposeError, ValueError):
+    """A headpose_ros/Face that cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,29 @@ def face_from_message(message: msg.Face) -> Face:
 
     Its box is the clipped region of interest; all else comes back as it was, to the precision of
     the message's floats.
+
+    Raises:
+        FaceMessageError: Its numbers are no face's.
     """
+    try:
+        _check_landmarks(message.landmarks)
+        return _face_from_message(message)
+    except ValueError as error:
+        raise FaceMessageError(f'face {message.id[:_LONGEST_ID]!r}: {error}') from error
+
+
+def _check_landmarks(landmarks: msg.FacialLandmarks) -> None:
+    """Raise ValueError unless the arrays have the lengths that their message says."""
+    count = len(landmarks.image_points) / 2
+    if count not in (0, COUNT):
+        raise ValueError(f'{count:g} landmarks: expected {COUNT} or none')
+    for name in ('visibility', 'confidence', 'error'):
+        if len(getattr(landmarks, name)) not in (0, count):
+            length = len(getattr(landmarks, name))
+            raise ValueError(f'{name} of {length} landmarks: expected {count:g} or none')
+
+
+def _face_from_message(message: msg.Face) -> Face:
     roi, landmarks, head = message.roi, message.landmarks, message.head_pose
     pose, metric, smoothed = _pose(head.pose.pose, head), head.translation_is_metric, None
     if message.smoothed:

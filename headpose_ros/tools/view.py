@@ -17,7 +17,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 
 from headpose_ros.driver.episodes import KINDS
@@ -171,13 +170,13 @@ class Viewer(GuardedNode):
             self._show((image, None))
 
     def _take_faces(self, faces: Faces) -> None:
+        stamp = seconds(faces.header.stamp)
         self.faces.note(time.monotonic())
-        stamp = Time.from_msg(faces.header.stamp)
-        self._age = (self.get_clock().now() - stamp).nanoseconds * 1e-6
+        self._age = 1e-6 * self.get_clock().now().nanoseconds - 1e3 * stamp
         self._people = [_sample(face) for face in faces.faces[:_MOST_FACES]]
         with self._lock:
             face = self._people[0] if self._people else None
-            self._add_sample(seconds(faces.header.stamp), 'face', face)
+            self._add_sample(stamp, 'face', face)
         self._show(self._matcher.faces(faces))
 
     def _add_sample(self, at: float, source: str, values: dict[str, Any] | None) -> None:
