@@ -276,7 +276,7 @@ def view(host: str, port: int, style: str, ros_arguments: list[str]) -> None:
         serve(viewer, PANELS, host, port)
     finally:
         executor.shutdown(timeout_sec=2.0)
-        thread.join(timeout=5.0)
+        thread.join(timeout=1.0)
         rclpy.try_shutdown()
 
 
