@@ -32,6 +32,7 @@ from headpose_ros.nodes.camera import CameraNode
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
 from headpose_ros.perception.sources import ASTRONAUT
+from headpose_ros.ros.callbacks import NodeEnded
 from headpose_ros.ros.transport import prefer_shared_memory
 
 _ANGLES = ('yaw', 'pitch', 'roll')
@@ -174,7 +175,7 @@ def spin_in_thread(node: Node) -> Callable[[], None]:
     executor.add_node(node)
 
     def spin() -> None:
-        with suppress(ExternalShutdownException):
+        with suppress(ExternalShutdownException, NodeEnded):
             executor.spin()
 
     thread = threading.Thread(target=spin, daemon=True)
@@ -194,6 +195,8 @@ def _watch(
     start = time.monotonic()
     with Live(_table(observer, pose), refresh_per_second=_REFRESH) as live:
         while not (camera.finished or signals.received):
+            if pose.ending is not None:
+                raise pose.ending
             if options.duration and time.monotonic() - start > options.duration:
                 return
             time.sleep(1 / _REFRESH)

@@ -103,12 +103,13 @@ class GuardedNode(Node):
 
     Attributes:
         failures: What failed so far.
+        ending: Why the node cannot go on; None while it can.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         # First, since rclpy creates services of its own while the node is made.
         self.failures = Failures(lambda text: self.get_logger().warning(text))
-        self._end: NodeEnded | None = None
+        self.ending: NodeEnded | None = None
         super().__init__(name, **options)
         # Some services of rclpy, those of the lifecycle among them, come without create_service.
         for service in self.services:
@@ -141,7 +142,7 @@ class GuardedNode(Node):
 
     def end(self, reason: str) -> None:
         """Let the next callback end the process that spins this node; safe across threads."""
-        self._end = NodeEnded(f'{self.get_name()}: {reason}')
+        self.ending = NodeEnded(f'{self.get_name()}: {reason}')
 
     def guarded(
         self,
@@ -161,8 +162,8 @@ class GuardedNode(Node):
         # With its signature: rclpy looks at it.
         @functools.wraps(callback)
         def wrapped(*arguments: Any, **named: Any) -> Any:
-            if self._end is not None:
-                raise self._end
+            if self.ending is not None:
+                raise self.ending
             wrong: list[str] = []
             with self.barrier(place, wrong.append):
                 return callback(*arguments, **named)

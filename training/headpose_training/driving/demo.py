@@ -203,6 +203,8 @@ def _play(
         with Progress() as progress:
             task = progress.add_task('driving', total=film.script.seconds)
             while thread.is_alive() and not signals.received:
+                if pose.ending is not None:
+                    raise pose.ending
                 time.sleep(0.2)
                 progress.update(task, completed=player.played)
             progress.update(task, completed=film.script.seconds)
