@@ -535,6 +535,19 @@ def test_a_wrong_zones_file_is_refused_with_its_line(old, new, said):
         parse_zones(GOOD.replace(old, new, 1), 'z.yaml')
 
 
+@pytest.mark.parametrize('number', ['nan', '.nan', 'NaN', 'inf', '-inf', '.inf', '1e999'])
+@pytest.mark.parametrize('field', ['azimuth_deg', 'elevation_deg'])
+@pytest.mark.parametrize('place', [0, 1])
+def test_zones_without_finite_limits_are_refused(number, field, place):
+    limits = {'azimuth_deg': ['20', '50'], 'elevation_deg': ['-10', '10']}
+    limits[field][place] = number
+    box = ', '.join(f'{name}: [{low}, {high}]' for name, (low, high) in limits.items())
+    text = GOOD.replace('azimuth_deg: [20, 50], elevation_deg: [-10, 10]', box)
+    assert number in text
+    with pytest.raises(ZoneError, match=f'z.yaml:10: {field} of zone .mirror.'):
+        parse_zones(text, 'z.yaml')
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_no_text_breaks_the_reader_of_zones(text):

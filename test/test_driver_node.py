@@ -211,6 +211,18 @@ def test_silence_is_noticed_after_the_time_that_was_set_last(rig: Rig) -> None:
     assert rig.events[-1].end == last
 
 
+def test_silence_alone_loses_the_event(ros: int, spin_until: Any) -> None:
+    rig = Rig(spin_until, 'silence_seconds:=3.0')
+    try:
+        rig.hold(3.0)
+        rig.hold(1.5, eyes=0.0)
+        over = [DriverEvent.TRANSITION_STARTED, DriverEvent.TRANSITION_LOST]
+        assert rig.until(lambda: rig.told(DriverEvent.KIND_MICROSLEEP) == over)
+        assert rig.until(lambda: rig.states[-1].state == DriverState.STATE_UNKNOWN)
+    finally:
+        rig.close()
+
+
 def test_thresholds_are_checked_at_run_time(rig: Rig) -> None:
     def set_to(name: str, value: Any) -> Any:
         parameter = Parameter(name, value=value).to_parameter_msg()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Callable
 
 import numpy as np
+import pytest
 
+from headpose_ros.ros import newest
 from headpose_ros.ros.newest import NewestItems
 from headpose_ros.ros.statistics import NodeStatistics
 
@@ -45,41 +47,62 @@ def test_a_fast_sender_does_not_starve_a_slow_one():
         assert slots.take() == {'fast': 49, 'slow': round_}
 
 
-def test_a_slow_taker_gets_items_that_are_fresh():
+class Played:
+    """Stands for the condition and the clock of slots whose one sender has a period.
+
+    Waiting plays the sender until what is waited for is there, or for as long as is waited.
+    """
+
+    def __init__(self, slots: NewestItems[float], period: float, monkeypatch: pytest.MonkeyPatch):
+        self.now, self._due, self._period, self._slots = 100.0, 100.0, period, slots
+        monkeypatch.setattr(newest.time, 'monotonic', lambda: self.now)
+        monkeypatch.setattr(slots, '_changed', self)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def notify(self) -> None: ...
+
+    def pass_time(self, seconds: float) -> None:
+        self.wait_for(lambda: False, seconds)
+
+    def stop(self) -> None:
+        self._due = np.inf
+
+    def wait_for(self, predicate: Callable[[], object], timeout: float = 1e3) -> bool:
+        end = self.now + timeout
+        while not predicate() and self._due <= end:
+            self.now, self._due = self._due, self._due + self._period
+            self._slots.put('camera', self.now)
+        if not predicate():
+            self.now = end
+        return bool(predicate())
+
+
+def test_a_slow_taker_gets_items_that_are_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     slots: NewestItems[float] = NewestItems()
-    period, work = 0.02, 0.053
-    stop = threading.Event()
-
-    def send() -> None:
-        due = time.monotonic()
-        while not stop.is_set():
-            slots.put('camera', time.monotonic())
-            due += period
-            time.sleep(max(due - time.monotonic(), 0))
-
-    sender = threading.Thread(target=send)
-    sender.start()
+    played = Played(slots, period=0.02, monkeypatch=monkeypatch)
     ages = []
-    for _ in range(40):
+    for _ in range(60):
         items = slots.take()
         assert items is not None
-        ages.append(time.monotonic() - items['camera'])
-        time.sleep(work)
-    stop.set()
-    sender.join()
+        ages.append(played.now - items['camera'])
+        played.pass_time(0.0531)
     # Without waiting for the next one it would be half a period.
-    assert np.median(ages[10:]) < 0.35 * period
+    assert np.mean(ages[20:]) < 0.02 / 6
+    assert max(ages[20:]) <= 0.02 / 3
 
 
-def test_nobody_waits_for_a_sender_that_stopped():
-    slots: NewestItems[int] = NewestItems()
-    for item in range(10):
-        slots.put('camera', item)
-        time.sleep(0.02)
-    time.sleep(0.05)
-    start = time.monotonic()
-    assert slots.take() == {'camera': 9}
-    assert time.monotonic() - start < 0.01
+def test_nobody_waits_for_a_sender_that_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots: NewestItems[float] = NewestItems()
+    played = Played(slots, period=0.02, monkeypatch=monkeypatch)
+    played.pass_time(0.2)
+    played.stop()
+    played.pass_time(0.05)
+    before = played.now
+    assert slots.take() is not None
+    assert played.now == before
 
 
 def test_closing_wakes_who_waits_and_tells_what_is_left():
