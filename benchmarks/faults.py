@@ -1,22 +1,28 @@
-r"""Seeded faults against a pose node in another process; after each, a good frame.
+r"""Seeded faults against nodes in other processes; after each, a good frame.
 
 python benchmarks/faults.py --count 1000 --seed 0
 
-A fault is survived when the first good image after it, sent once the camera is connected, is
-answered with the one face at the right pose. Prints tried and survived for every kind; the exit
-code is 1 when one was not survived, the node died, or it grew by more than 50 MB.
+A pose node and a driver node run throughout. A fault is survived when the first good image after
+it, sent once the camera is connected, is answered with the one face at the right pose, and the
+driver node answers that. Some faults are against a node of their own, which must go on or end as it
+should. Prints tried and survived for every kind; the exit code is 1 when one was not survived, a
+node died, or the pose node grew by more than 50 MB.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
+import json
 import random
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +31,22 @@ import cv2
 import numpy as np
 import rclpy
 import rig as rigs
+from odd_messages import odd_values, spoiled
 from pictures import photograph
+from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import RegionOfInterest
+from sensor_msgs.msg import Image, RegionOfInterest
 
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.models.weights import released_file
+from headpose_ros.msg import DriverState, Faces
+from headpose_ros.nodes.pose_parameters import PoseConfig
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole
+from headpose_ros.ros.parameters import rules
 
 #: Of the smoothed pose right after a fault, degrees: some faults are images like any other, of
 #: something that is not there.
@@ -43,6 +54,10 @@ _TOLERANCE = 10.0
 _GROWTH = 50.0  # MB
 #: A publisher knows a subscriber before the subscriber knows it; what is sent then may be lost.
 _HANDSHAKE = 0.15  # s
+#: Of the faults, about one in so many is one that takes seconds.
+_SELDOM = 40
+#: A process that is told to end does so within, s; what a busy machine adds is no failure.
+_END = 5.0 + 10.0
 
 
 class Bench:
@@ -56,6 +71,20 @@ class Bench:
         if compressed:
             self.picture = cv2.imencode('.jpg', self.picture)[1].tobytes()
         self.reference: Any = None
+        self.answered: set[tuple[int, int]] = set()
+        node = self.rig.node
+        self.false_faces = node.create_publisher(Faces, 'faces', qos.reliable())
+        node.create_subscription(DriverState, 'driver_state', self._note_state, qos.reliable(100))
+
+    def _note_state(self, state: Any) -> None:
+        self.answered.add((state.header.stamp.sec, state.header.stamp.nanosec))
+
+    def driver_answers(self, faces: Any) -> bool:
+        """Tell whether the driver node answers these faces in time."""
+        stamp = (faces.header.stamp.sec, faces.header.stamp.nanosec)
+        good = self.rig.until(lambda: stamp in self.answered)
+        self.answered.clear()
+        return good
 
     def send(self, **header: Any) -> Any:
         return self.rig.answer(self.rig.message(self.picture, **header))
@@ -92,7 +121,9 @@ class Bench:
         """Wait until both sides know each other."""
         self.rig.until(lambda: self.rig.images.get_subscription_count() > 0, rigs.START)
         self.rig.until(lambda: self.rig.infos.get_subscription_count() > 0)
-        self.rig.until(lambda: self.rig.node.count_publishers('faces') > 0)
+        self.rig.until(lambda: self.rig.node.count_publishers('driver_state') > 0, rigs.START)
+        self.rig.until(lambda: self.false_faces.get_subscription_count() > 1, rigs.START)
+        self.rig.until(lambda: self.rig.node.count_publishers('faces') > 1)
         self.rig.spin(_HANDSHAKE)
 
     def first_pose(self) -> Rotation:
@@ -114,6 +145,9 @@ class Bench:
         if not self.is_good(answer):
             print(f'bad answer: {_summary(answer, self.reference)}', flush=True)
             return False
+        if not self.driver_answers(answer):
+            print('the driver node does not answer', flush=True)
+            return False
         return True
 
 
@@ -128,6 +162,9 @@ def _summary(answer: Any, reference: Rotation) -> str:
 def _rotation(answer: Any) -> Rotation:
     q = answer.faces[0].head_pose.pose.pose.orientation
     return Rotation.from_quat([q.x, q.y, q.z, q.w])
+
+
+Kind = Callable[[Bench], None]
 
 
 def corrupt_jpeg(bench: Bench) -> None:
@@ -277,7 +314,194 @@ def camera_killed(bench: Bench) -> None:
         camera.wait()
 
 
-RAW: tuple[Callable[[Bench], None], ...] = (
+def odd_image(bench: Bench) -> None:
+    bench.throw(spoiled(bench.rig.message(bench.picture), bench.random.choice))
+
+
+def odd_calibration(bench: Bench) -> None:
+    info = pinhole(512, 512, 1.0)
+    info.header = bench.rig.header()
+    bench.rig.infos.publish(spoiled(info, bench.random.choice))
+    bench.send()
+
+
+def odd_faces(bench: Bench) -> None:
+    answer = bench.send()
+    if answer is not None:
+        bench.false_faces.publish(spoiled(answer, bench.random.choice, most=6))
+        bench.rig.spin(0.03)
+
+
+def odd_parameter(bench: Bench) -> None:
+    """Set a parameter to a value of any type at its edge; then back to what it was."""
+    name = bench.random.choice(sorted(rules(PoseConfig)))
+    message = Parameter(name).to_parameter_msg()
+    types = zip(ParameterValue.get_fields_and_field_types(), ParameterValue.SLOT_TYPES, strict=True)
+    number, (field, kind) = bench.random.choice(list(enumerate(types))[1:])
+    value = bench.random.choice(odd_values(kind))
+    message.value = ParameterValue(type=number, **{field: value})
+    request = SetParameters.Request(parameters=[message])
+    answer = bench.rig.call(SetParameters, 'pose/set_parameters', request)
+    if answer is None:
+        raise RuntimeError(f'no answer to {name} = {str(value)[:40]}')
+    if not rules(PoseConfig)[name].read_only:
+        good = {'confirm_hits': 1}.get(name, rules(PoseConfig)[name].default)
+        if bench.set(**{name: good}) != [True]:
+            raise RuntimeError(f'{name} cannot be set back')
+
+
+def strange_model(bench: Bench) -> None:
+    """Ask for a whole file of weights that no network has."""
+    good = Path(released_file(DEFAULT_MODEL)).read_bytes()
+    end = 8 + int.from_bytes(good[:8], 'little')
+    header, data = json.loads(good[8:end]), good[end:]
+    field, value = bench.random.choice(_STRANGE)
+    if field == 'data':
+        data = value * (len(data) // 2)
+    else:
+        header['__metadata__'][field] = value
+    text = json.dumps(header).encode()
+    file = bench.folder / 'strange.safetensors'
+    file.write_bytes(len(text).to_bytes(8, 'little') + text + data)
+    name = str(file) if bench.random.random() < 0.9 else 'x' * 300 + '.safetensors'
+    refused = bench.set(model=name) == [False]
+    bench.set(model=DEFAULT_MODEL)
+    if not refused:
+        raise RuntimeError(f'a model with {field} {value[:20]!r} was not refused')
+
+
+#: Half-precision NaN and infinity, and what the header of a file may say.
+_STRANGE: tuple[tuple[str, Any], ...] = (
+    ('data', b'\x00\x7e'),
+    ('data', b'\x00\x7c'),
+    *(('input_size', value) for value in ('0', '-1', '1000000', 'many', '')),
+    *(('margin', value) for value in ('nan', '-1', '0', '1e308')),
+    *(('options', value) for value in ('[' * 100_000, '[]', '{"width": 1e9}', 'null')),
+    *(('model', value) for value in ('', '../mnn', 'ccr')),
+)
+
+
+def picture_frozen(bench: Bench) -> None:
+    for _ in range(25):
+        bench.send()
+        bench.rig.spin(0.1)
+
+
+def network_hangs(bench: Bench) -> None:
+    """Let another pose node's network hang: it must end with its reason."""
+    images = bench.rig.node.create_publisher(type(bench.rig.message(bench.picture)), _HANGING, 1)
+    with _running(_beside('hanging_network.py'), '-r', '__ns:=/hanging') as process:
+        sent = 0.0
+
+        def ended() -> bool:
+            nonlocal sent
+            if time.monotonic() - sent > 0.2:
+                sent = time.monotonic()
+                images.publish(bench.rig.message(bench.picture))
+            return process.poll() is not None
+
+        bench.rig.until(ended, rigs.START)
+        bench.rig.node.destroy_publisher(images)
+        if process.poll() != 2:
+            raise RuntimeError(f'a hanging network ended its node with {process.poll()}, not 2')
+
+
+_HANGING = '/hanging/camera/image_raw'
+_DRIVER = ('-m', 'headpose_ros.nodes.driver')
+
+
+def camera_pulled(bench: Bench) -> None:
+    """Pull a device out of another camera node and put it back, until it gives frames again."""
+    seen: list[int] = []
+    listener = bench.rig.node.create_subscription(
+        Image,
+        '/pulled/camera/image_raw',
+        lambda image: seen.append(image.data[0]),
+        qos.sensor_data(),
+    )
+    with _running(_beside('pulled_camera.py'), '-r', '__ns:=/pulled') as process:
+        good = bench.rig.until(lambda: seen and seen[-1] > 1, rigs.START)
+        bench.rig.node.destroy_subscription(listener)
+        _end(process)
+    if not good:
+        raise RuntimeError('a camera that was pulled out did not come back')
+
+
+def calibration_bomb(bench: Bench) -> None:
+    """Give another camera node a calibration that is small and means something huge."""
+    file = bench.folder / 'bomb.yaml'
+    lines = ['a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1]']
+    lines += [f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 8)}]' for i in range(1, 12)]
+    deep = '[' * 50_000
+    file.write_text(bench.random.choice(['\n'.join(lines) + '\ncamera_matrix: *a11\n', deep]))
+    words = ['-p', f'source:={bench.folder}', '-p', f'calibration:={file}']
+    cv2.imwrite(str(bench.folder / 'picture.png'), np.zeros((48, 64, 3), np.uint8))
+    with _running(['-m', 'headpose_ros.nodes.camera'], *words) as process:
+        if not bench.rig.until(lambda: process.poll() is not None, rigs.START):
+            raise RuntimeError('a calibration keeps the camera node from starting or ending')
+        if process.poll() != 2:
+            raise RuntimeError(f'a calibration ended the camera node with {process.poll()}, not 2')
+
+
+def page_attacked(bench: Bench) -> None:
+    """Ask the live page for what it must not give, and see that it still serves its own."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    with _running(['-m', 'headpose_ros.cli', 'view', '--port', str(port)]) as process:
+        bench.rig.until(lambda: _listens(port) or process.poll() is not None, rigs.START)
+        with socket.create_connection(('127.0.0.1', port)) as rude:
+            rude.sendall(bench.random.randbytes(bench.random.randrange(1, 5000)))
+        foreign = _get(port, bench.random.choice(['evil.example', f'evil.example:{port}', '']))
+        own = _get(port, f'127.0.0.1:{port}')
+        odd_faces(bench)
+        if (foreign, own, _get(port, f'localhost:{port}')) != (403, 200, 200):
+            raise RuntimeError(f'the page answered a foreign host {foreign}, its own {own}')
+        _end(process)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) == 0
+
+
+def _get(port: int, host: str) -> int:
+    """Return the status of the page's answer."""
+    connection = http.client.HTTPConnection('127.0.0.1', port, timeout=rigs.WAIT)
+    try:
+        connection.request('GET', '/', headers={'Host': host})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _running(program: Sequence[str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a node of its own with ROS arguments."""
+    process = rigs.start_node(*arguments, program=program)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _beside(name: str) -> list[str]:
+    return [str(Path(__file__).with_name(name))]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask a process to end, which must be soon and without an error."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        code = process.wait(_END)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError('a process does not end when it is told to') from None
+    if code:
+        raise RuntimeError(f'a process that was told to end did so with {code}')
+
+
+RAW: tuple[Kind, ...] = (
     truncated_data,
     wrong_step,
     zero_size,
@@ -293,9 +517,21 @@ RAW: tuple[Callable[[Bench], None], ...] = (
     parameter_storm,
     model_replaced,
     lifecycle_storm,
+    odd_image,
+    odd_calibration,
+    odd_faces,
+    odd_parameter,
+    strange_model,
     camera_killed,
+    picture_frozen,
+    network_hangs,
+    camera_pulled,
+    calibration_bomb,
+    page_attacked,
 )
-COMPRESSED: tuple[Callable[[Bench], None], ...] = (corrupt_jpeg, truncated_jpeg)
+#: Those of them that take seconds.
+SLOW = RAW[RAW.index(camera_killed) :]
+COMPRESSED: tuple[Kind, ...] = (corrupt_jpeg, truncated_jpeg, odd_image)
 
 
 @contextmanager
@@ -303,26 +539,36 @@ def running(compressed: bool, seed: int) -> Iterator[tuple[Bench, subprocess.Pop
     """Run a node and wait until it answers well."""
     transport = 'compressed' if compressed else 'raw'
     process = rigs.start_node('-p', f'image_transport:={transport}', '-p', 'confirm_hits:=1')
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _running(_DRIVER) as driver:
         bench = Bench(compressed, seed, Path(folder))
         try:
             bench.connect()
             bench.reference = bench.first_pose()
             yield bench, process
+            if driver.poll() is not None:
+                raise RuntimeError(f'the driver node died: exit code {driver.returncode}')
         finally:
             bench.rig.close()
             process.kill()
             process.wait()
 
 
-def run(kinds: tuple[Callable[[Bench], None], ...], count: int, compressed: bool, seed: int) -> Any:
+def draw(kinds: Sequence[Kind], chance: random.Random) -> Kind:
+    """Return a kind by chance; those that take seconds come seldom."""
+    slow = [kind for kind in kinds if kind in SLOW]
+    if slow and chance.random() < 1 / _SELDOM:
+        return chance.choice(slow)
+    return chance.choice([kind for kind in kinds if kind not in SLOW])
+
+
+def run(kinds: tuple[Kind, ...], count: int, compressed: bool, seed: int) -> Any:
     """Return counters of tried and survived faults, and the MB that the node grew by."""
     tried: Counter[str] = Counter()
     survived: Counter[str] = Counter()
     with running(compressed, seed) as (bench, process):
         begun = rigs.resident(process)
         for index in range(count):
-            kind = kinds[index] if index < len(kinds) else bench.random.choice(kinds)
+            kind = kinds[index] if index < len(kinds) else draw(kinds, bench.random)
             tried[kind.__name__] += 1
             try:
                 kind(bench)
