@@ -29,7 +29,7 @@ test: $(VENV)/.tested-with  ## run every test, those of the training workspace t
 	$(BIN)/python -m pytest test $(PYTEST_ARGS)
 	$(BIN)/python -m pytest training/tests $(PYTEST_ARGS)
 
-faults: $(VENV)/.tested-with  ## a thousand seeded faults against the pose node (COUNT=number)
+faults: $(VENV)/.tested-with  ## a thousand seeded faults against the nodes (COUNT=number)
 	$(BIN)/python benchmarks/faults.py --count $(or $(COUNT),1000)
 
 soak: $(VENV)/.tested-with  ## ten minutes at 30 Hz with one to eight faces (MINUTES=number)
