@@ -51,6 +51,7 @@ from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.ros import callbacks, qos
 from headpose_ros.ros.calibration import pinhole
 from headpose_ros.ros.callbacks import Failures, GuardedNode, NodeEnded, behind_barrier, describe
+from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.diagnostics import OK, WARN, failure_status
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.messages import faces_message, located
@@ -352,6 +353,21 @@ class Eyes:
         for name in ('frames_out', 'faces'):
             assert after[name] == before[name] + 1, (name, self.node.failures.recent())
         assert_foreseen(self.node)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ('field', 'index'), [('k', i) for i in range(9)] + [('d', i) for i in range(5)]
+)
+def test_one_number_of_a_camera_info_that_is_not_finite_is_enough(
+    field: str, index: int, bad: float
+) -> None:
+    info = pinhole(640, 480, 1.0)
+    info.d = [0.1, 0.01, 0.001, 0.001, 0.01]
+    assert camera_model(info) is not None
+    getattr(info, field)[index] = bad
+    with pytest.raises(CameraInfoError, match='NaN or infinity'):
+        camera_model(info)
 
 
 def transforms() -> TFMessage:
