@@ -55,7 +55,6 @@ from headpose_ros.ros.camera_info import CameraInfoError, camera_model
 from headpose_ros.ros.diagnostics import OK, WARN, failure_status
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.messages import faces_message, located
-from headpose_ros.tools import view
 from headpose_ros.tools.view import Viewer
 
 FRAME = 'cabin_optical_frame'
@@ -472,8 +471,7 @@ def test_the_overlay_node_answers_after_whatever_came(make: Any, monkeypatch: An
     node.looker.destroy_node()
 
 
-def test_the_page_shows_the_next_after_whatever_came(make: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(view, '_PICTURE_PERIOD', 0.0)
+def test_the_page_shows_the_next_after_whatever_came(make: Any) -> None:
     node = make(Viewer)
     node.watched = 1
     second = [1000]
@@ -490,7 +488,7 @@ def test_the_page_shows_the_next_after_whatever_came(make: Any, monkeypatch: Any
     def one(data: st.DataObject, topic: str) -> None:
         second[0] += 10
         receive(node, topic, spoiled(kinds[topic](second[0]), picker(data)))
-        shown = node.picture[0]
+        shown, node._drawn = node.picture[0], 0.0  # the last picture was long ago
         for name, good in kinds.items():
             receive(node, name, good(second[0] + 1))
         assert node.picture[0] > shown
@@ -498,6 +496,20 @@ def test_the_page_shows_the_next_after_whatever_came(make: Any, monkeypatch: Any
         assert [face['id'] for face in status['faces']] == ['f1', 'f2'] and status['driver']
 
     one()
+
+
+def test_a_page_that_cannot_be_made_leaves_the_one_before(make: Any, monkeypatch: Any) -> None:
+    node = make(Viewer)
+    receive(node, '/faces', some_faces(1000))
+    before = node.status(0)
+    assert len(before['samples']) == 1
+
+    def fails(now: float) -> str:
+        raise IndexError('nothing')
+
+    monkeypatch.setattr(node, 'why', fails)
+    assert node.status(0) == {**before, 'samples': []}
+    assert node.failures.counts()['live page'] == 1
 
 
 def test_the_recorder_goes_on_after_whatever_came(make: Any, tmp_path: Path) -> None:

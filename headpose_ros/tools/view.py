@@ -92,6 +92,7 @@ class Viewer(GuardedNode):
         self.watched = 0
         self.images, self.faces, self.driver = Rate(), Rate(), Rate()
         self._driver: dict[str, Any] = {}
+        self._shown: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._samples: deque[dict[str, Any]] = deque(maxlen=_SAMPLES)
         self._sampled = 0
@@ -120,7 +121,17 @@ class Viewer(GuardedNode):
         self._publisher = Diagnostics(self)
 
     def status(self, since: int) -> dict[str, Any]:
-        """Return what the page shows, ready for JSON, with the samples after number `since`."""
+        """Return what the page shows, ready for JSON, with the samples after number `since`.
+
+        Where it cannot be made, what was shown before stays.
+        """
+        shown = {**self._shown, 'samples': []}
+        with self.barrier('live page'):
+            shown = self._status(since)
+        self._shown = shown
+        return shown
+
+    def _status(self, since: int) -> dict[str, Any]:
         now = time.monotonic()
         with self._lock:
             samples = [sample for sample in self._samples if sample['number'] > since]
