@@ -64,7 +64,7 @@ TIMEOUT = 60.0
 UNFORESEEN = re.compile(r'\(\w+\.py:\d+\)$')
 #: What a node remembers makes an example another one when it is tried again.
 PATIENT = settings(
-    max_examples=50,
+    max_examples=40,
     deadline=None,
     database=None,
     phases=[Phase.generate],

@@ -204,9 +204,10 @@ class CameraInput:
                 '/diagnostics counts them as faces_left_out'
             )
         self.statistics.faces_left_out += left_out
-        self.statistics.frames_out += 1
-        self.statistics.faces += len(faces)
         self.statistics.note(**milliseconds)
+        self.statistics.faces += len(faces)
+        # Last: an image that is counted is done with, whoever looks from another thread.
+        self.statistics.frames_out += 1
 
     def refuse(self, error: BaseException) -> None:
         """Count and report an image that cannot be used."""
