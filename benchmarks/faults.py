@@ -318,7 +318,7 @@ def odd_image(bench: Bench) -> None:
     bench.throw(spoiled(bench.rig.message(bench.picture), bench.random.choice))
 
 
-def odd_calibration(bench: Bench) -> None:
+def spoiled_calibration(bench: Bench) -> None:
     info = pinhole(512, 512, 1.0)
     info.header = bench.rig.header()
     bench.rig.infos.publish(spoiled(info, bench.random.choice))
@@ -518,7 +518,7 @@ RAW: tuple[Kind, ...] = (
     model_replaced,
     lifecycle_storm,
     odd_image,
-    odd_calibration,
+    spoiled_calibration,
     odd_faces,
     odd_parameter,
     strange_model,
