@@ -25,9 +25,9 @@ demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=
 demo-driver: $(VENV)/.rendered-with  ## a rendered drive through the nodes, with truth beside it; in out/driver
 	$(BIN)/headpose-train demo-driver --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
-test: $(VENV)/.tested-with  ## run every test, those of the training workspace too
-	$(BIN)/python -m pytest test $(PYTEST_ARGS)
-	$(BIN)/python -m pytest training/tests $(PYTEST_ARGS)
+# Modules share nodes and networks between their tests: workers take neighbours and steal the rest.
+test: $(VENV)/.tested-with  ## run every test, those of the training workspace too (PYTEST_ARGS='-n 0 -k crop')
+	$(BIN)/python -m pytest -n 2 --dist worksteal test training/tests $(PYTEST_ARGS)
 
 faults: $(VENV)/.tested-with  ## a thousand seeded faults against the nodes (COUNT=number)
 	$(BIN)/python benchmarks/faults.py --count $(or $(COUNT),1000)

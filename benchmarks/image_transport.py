@@ -74,10 +74,9 @@ def publish(frames: int) -> None:
 
 def measure(shared_memory: bool, keep: bool, frames: int) -> str:
     """Run both sides and return a line about what came."""
-    domain = str(os.getpid() % 100 + 1)
     environment = {
+        'ROS_DOMAIN_ID': str(os.getpid() % 100 + 1),
         **os.environ,
-        'ROS_DOMAIN_ID': domain,
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     }
     environment.pop('FASTDDS_DEFAULT_PROFILES_FILE', None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,32 +10,11 @@ from typing import Any
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Import rclpy while the terminal is connected.
-
-    rclpy from PyPI starts Python anew at its first import, to set the library path. Under pytest's
-    capture the new process would write into a temporary file that nobody reads.
-    """
-    if importlib.util.find_spec('rclpy') is None:
-        return
-    capture = config.pluginmanager.getplugin('capturemanager')
-    if capture is not None:
-        # Not resumed here: pytest does so itself before each test, and mostly nothing is captured
-        # yet. Resumed too early, the first lines of the report would be lost.
-        capture.suspend_global_capture(in_=True)
-    import rclpy  # noqa: F401
-
-
 @pytest.fixture(scope='session')
-def ros_domain() -> Iterator[int]:
-    """Set a ROS domain of this test process for itself and the processes it starts."""
+def ros_domain() -> int:
+    """Return the ROS domain of this test process and the processes it starts."""
     pytest.importorskip('rclpy')
-    domain = os.getpid() % 100 + 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('ROS_DOMAIN_ID', str(domain))
-        # Nothing outside this machine takes part in a test.
-        patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-        yield domain
+    return int(os.environ['ROS_DOMAIN_ID'])
 
 
 @pytest.fixture

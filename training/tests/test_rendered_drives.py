@@ -163,9 +163,6 @@ def test_the_demonstration_leaves_video_recording_plots_and_table(
     maker, monkeypatch, tmp_path, capsys
 ):
     script = still(4.0)
-    # Nothing outside this machine takes part.
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(os.getpid() % 100 + 1))
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     script.yawn(1.0)
     short = film(script, rate=5.0)
     monkeypatch.setattr(demo, 'story', lambda rate: short)
