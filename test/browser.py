@@ -27,6 +27,8 @@ class Browser:
     def __init__(self, profile: Path, size: tuple[int, int] = (1280, 800)) -> None:
         words = [find_browser(), '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run']
         words += ['--remote-debugging-port=0', f'--user-data-dir={profile}']
+        # Containers have 64 MB of shared memory, and the nodes want it.
+        words += ['--disable-dev-shm-usage']
         words += [f'--window-size={size[0]},{size[1]}', 'about:blank']
         self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         self._numbers = itertools.count(1)

@@ -32,7 +32,9 @@ from headpose_training.synthesis.heads.subdivide import subdivided
 NEUTRAL = Expression()
 MOUTH = [*GROUPS['outer_lips'], *GROUPS['inner_lips']]
 EYES = [*GROUPS['right_eye'], *GROUPS['left_eye']]
-NO_ICT = 'needs ict_facekit/ict_facekit.npz in the folder that HEADPOSE_DATA names'
+#: Data for development stand beside the checkout, or elsewhere.
+DATA = Path(os.environ.get('HEADPOSE_DATA') or Path(__file__).parents[3] / 'shared' / 'data')
+ICT_NPZ = DATA / 'ict_facekit' / 'ict_facekit.npz'
 
 
 def average(source):
@@ -49,10 +51,9 @@ def anny_heads():
 def source(request):
     if request.param == 'anny':
         return request.getfixturevalue('anny_heads')
-    npz = Path(os.environ.get('HEADPOSE_DATA', '')) / 'ict_facekit' / 'ict_facekit.npz'
-    if not npz.is_file():
-        pytest.skip(NO_ICT)
-    return IctHeads.load(npz)
+    if not ICT_NPZ.is_file():
+        pytest.skip(f'no morphable head {ICT_NPZ}: HEADPOSE_DATA names another folder for it')
+    return IctHeads.load(ICT_NPZ)
 
 
 @pytest.fixture(scope='module')
