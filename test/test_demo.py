@@ -27,7 +27,6 @@ def out(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=150,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder

@@ -132,7 +132,7 @@ def test_compressed_and_faces_before_their_image_and_a_bad_image(rig: Rig) -> No
     rig.node.destroy_subscription(looker)
     assert rig.picture(Image, 'overlay').width == SIZE[0]
     rig.process.send_signal(signal.SIGINT)
-    text = rig.process.communicate(timeout=30)[0]
+    text = rig.process.communicate(timeout=60)[0]
     assert rig.process.returncode == 0, text
     assert 'Traceback' not in text
 

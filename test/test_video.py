@@ -46,9 +46,7 @@ FRAMES = 75
 
 
 def headpose(*words: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*PROGRAM, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=150
-    )
+    done = subprocess.run([*PROGRAM, *map(str, words)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == code, done.stdout + done.stderr
     assert 'Traceback' not in done.stderr
     return done
@@ -140,7 +138,7 @@ def _interrupted(out: Path, number: signal.Signals) -> int:
     with subprocess.Popen(
         [*PROGRAM, *words], cwd=ROOT, env=environment, preexec_fn=ignored
     ) as process:
-        table, end = out.with_suffix('.csv'), time.monotonic() + 100
+        table, end = out.with_suffix('.csv'), time.monotonic() + 240
         while not table.is_file() or table.read_text().count('\n') < 100:
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.1)

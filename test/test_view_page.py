@@ -24,7 +24,6 @@ from browser import Browser, find_browser
 ROOT = Path(__file__).parents[1]
 PROGRAM = [sys.executable, '-m', 'headpose_ros.cli']
 
-pytestmark = pytest.mark.timeout(240)
 needs_browser = pytest.mark.skipif(
     not find_browser(), reason='no Chromium: apt install chromium-headless-shell'
 )
@@ -44,7 +43,7 @@ def start(*words: str) -> subprocess.Popen[str]:
 def end(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGINT)
     try:
-        return process.communicate(timeout=30)[0]
+        return process.communicate(timeout=60)[0]
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -159,11 +158,11 @@ async def _change_state(name: str) -> None:
         'rclpy.init()\n'
         "node = rclpy.create_node('manager')\n"
         "client = node.create_client(ChangeState, '/pose/change_state')\n"
-        'assert client.wait_for_service(20)\n'
+        'assert client.wait_for_service(60)\n'
         'request = ChangeState.Request()\n'
         f"request.transition.label = '{name}'\n"
         'future = client.call_async(request)\n'
-        'rclpy.spin_until_future_complete(node, future, timeout_sec=20)\n'
+        'rclpy.spin_until_future_complete(node, future, timeout_sec=60)\n'
         'assert future.result().success\n'
     )
     process = await asyncio.create_subprocess_exec(sys.executable, '-c', code, cwd=ROOT)
@@ -176,7 +175,7 @@ def test_another_site_cannot_look(page: str) -> None:
             aiohttp.ClientSession() as session,
             session.ws_connect(f'{page}live', origin=origin) as live,
         ):
-            return await live.receive_json(timeout=20)
+            return await live.receive_json(timeout=60)
 
     assert 'panels' in asyncio.run(ask(page.rstrip('/')))
     with pytest.raises(aiohttp.WSServerHandshakeError, match='403'):

@@ -249,7 +249,6 @@ def test_annotated_visibility_is_not_overruled_by_the_head(real_faces, head_mode
     assert told.sum() > guessed.sum() + 10
 
 
-@pytest.mark.timeout(60)
 def test_loader_processes_start_after_opencv_used_its_threads(real_faces):
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)

@@ -1,7 +1,6 @@
 """Rendered drives: drawn as the script says, through network and nodes to the table."""
 
 import json
-import os
 from dataclasses import replace
 
 import cv2

@@ -407,7 +407,7 @@ def test_the_processes_of_a_killed_render_end_too(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         workers = [int(process.stdout.readline()) for _ in range(2)]
         process.kill()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while any(Path(f'/proc/{worker}').exists() for worker in workers):
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -504,7 +504,7 @@ def test_a_process_that_renders_can_train_afterwards():
         'Renderer(64)\n'
         'import torch._dynamo'
     )
-    subprocess.run([sys.executable, '-c', script], check=True, timeout=120)
+    subprocess.run([sys.executable, '-c', script], check=True)
 
 
 def test_without_egl_one_line_names_the_packages(monkeypatch):
