@@ -2,6 +2,7 @@
 
 import csv
 import inspect
+import io
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import pkgutil
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model, save_weights
 
 from headpose_training.checkpoints import load_weights, mean_of, start_from
-from headpose_training.cli import COMMANDS
+from headpose_training.cli import COMMANDS, main
 from headpose_training.errors import TrainingError
 from headpose_training.fit import fit
 from headpose_training.systems.hopenet import HopenetSystem
@@ -32,12 +34,31 @@ NEWEST = 'runs/mnn_lite/newest.ckpt'
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1'}
 
 
+def program(*words, cwd):
+    """Start the program as a researcher does: six seconds of imports. It prints into a file."""
+    with printed(cwd).open('w') as out:
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, words)], cwd=cwd, stdout=out, stderr=out, env=ENVIRONMENT
+        )
+
+
+def printed(cwd):
+    return cwd / 'printed.txt'
+
+
 def command(*words, cwd, code=0):
-    done = subprocess.run(
-        [*PROGRAM, *map(str, words)], cwd=cwd, capture_output=True, text=True, env=ENVIRONMENT
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
+    """Run a command in this process and return what it printed."""
+    out = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(out),
+    ):
+        patch.chdir(cwd)
+        patch.setattr(sys, 'argv', ['headpose-train', *map(str, words)])
+        returned = main()
+    assert returned == code, out.getvalue()
+    return out.getvalue()
 
 
 EPOCHS = 3
@@ -63,14 +84,11 @@ def run(real_faces, head_model, tmp_path_factory):
     words = ['--data.head_model', head_model, '--trainer.max_epochs', EPOCHS]
     words = fit_words('mnn_lite', real_faces, *words)
     checkpoint = folder / NEWEST
-    first = subprocess.Popen(
-        [*PROGRAM, *map(str, words)], cwd=folder, stdout=subprocess.DEVNULL, env=ENVIRONMENT
-    )
-    while not checkpoint.exists() and first.poll() is None:
-        time.sleep(0.05)
-    first.kill()
-    first.wait()
-    assert checkpoint.exists()
+    with program(*words, cwd=folder) as first:
+        while not checkpoint.exists() and first.poll() is None:
+            time.sleep(0.05)
+        first.kill()
+    assert checkpoint.exists(), printed(folder).read_text()
     command(*words, '--ckpt_path', checkpoint, cwd=folder)
     return folder
 
@@ -114,8 +132,10 @@ def test_resumes_where_it_was_killed(run, real_faces, head_model, tmp_path):
 def test_two_processes_train_as_one(real_faces, tmp_path):
     words = ['--trainer.devices', 2, '--trainer.accelerator', 'cpu', '--trainer.strategy', 'ddp']
     words += ['--trainer.max_epochs', 1, '--trainer.check_val_every_n_epoch', 1]
-    done = command(*fit_words('hopenet_small', real_faces, *words), cwd=tmp_path)
-    assert 'MEMBER: 2/2' in done.stdout + done.stderr
+    code = program(*fit_words('hopenet_small', real_faces, *words), cwd=tmp_path).wait()
+    text = printed(tmp_path).read_text()
+    assert code == 0, text
+    assert 'MEMBER: 2/2' in text
     assert logged(tmp_path, 'val/geodesic_deg')
     assert load_weights(str(tmp_path / 'runs/hopenet_small/newest.ckpt')).spec.name == 'hopenet'
 
@@ -220,10 +240,17 @@ def test_weights_of_a_version_with_fewer_heads_have_no_mean(older, tmp_path):
     ],
 )
 def test_wrong_input_is_one_line(words, said, tmp_path):
-    done = command(*words, cwd=tmp_path, code=2)
-    assert said in done.stderr
-    assert 'Traceback' not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    text = command(*words, cwd=tmp_path, code=2)
+    assert said in text
+    assert len(text.splitlines()) == 1
+
+
+def test_an_error_ends_the_program_with_its_line_and_code_2(tmp_path):
+    words = ['evaluate', '--data', 'nowhere', '--out', 'x']
+    assert program(*words, cwd=tmp_path).wait() == 2
+    text = printed(tmp_path).read_text()
+    assert text.startswith('headpose-train evaluate: error: nowhere is not a folder')
+    assert len(text.splitlines()) == 1
 
 
 def test_a_checkpoint_is_judged_as_it_is(checkpoint, real_faces, tmp_path):
@@ -269,28 +296,28 @@ def unknown_model(path):
 def test_export_refuses_other_files(write, said, card, tmp_path):
     write(tmp_path / 'x.ckpt')
     words = ['--checkpoint', 'x.ckpt', '--out', 'y', '--description', card]
-    done = command('export', *words, cwd=tmp_path, code=2)
-    assert said in done.stderr
-    assert 'code was run' not in done.stdout + done.stderr
+    text = command('export', *words, cwd=tmp_path, code=2)
+    assert said in text
+    assert 'code was run' not in text
 
 
 def test_resuming_another_network_is_refused(checkpoint, real_faces, tmp_path):
     words = fit_words('hopenet_small', real_faces, '--ckpt_path', checkpoint)
-    done = command(*words, cwd=tmp_path, code=2)
-    assert 'the checkpoint is of another network: model is mnn_lite' in done.stderr
+    text = command(*words, cwd=tmp_path, code=2)
+    assert 'the checkpoint is of another network: model is mnn_lite' in text
 
 
 def test_resuming_never_runs_pickled_code(real_faces, tmp_path):
     pickled_code(tmp_path / 'x.ckpt')
     words = fit_words('hopenet_small', real_faces, '--ckpt_path', 'x.ckpt')
-    done = command(*words, cwd=tmp_path, code=2)
-    assert 'holds more than tensors' in done.stderr
-    assert 'code was run' not in done.stdout + done.stderr
+    text = command(*words, cwd=tmp_path, code=2)
+    assert 'holds more than tensors' in text
+    assert 'code was run' not in text
 
 
 def test_missing_labels_are_named(real_faces, tmp_path):
-    done = command(*fit_words('parts3d_small', real_faces), cwd=tmp_path, code=2)
-    assert 'needs depth (--data.head_model gives depth)' in done.stderr
+    text = command(*fit_words('parts3d_small', real_faces), cwd=tmp_path, code=2)
+    assert 'needs depth (--data.head_model gives depth)' in text
 
 
 def test_out_of_memory_says_what_to_change(real_faces, tmp_path, monkeypatch):
