@@ -20,15 +20,20 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope='module')
 def out(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp('demo') / 'out'
-    words = ['demo', '--out', str(folder), '--duration', '4', '--device', 'cpu']
-    done = subprocess.run(
-        [sys.executable, '-m', 'headpose_ros.cli', *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Run the demonstration for as long as this machine needs for some frames with a face."""
+    for seconds in (5, 20, 60):
+        folder = tmp_path_factory.mktemp('demo') / 'out'
+        words = ['demo', '--out', str(folder), '--duration', str(seconds), '--device', 'cpu']
+        done = subprocess.run(
+            [sys.executable, '-m', 'headpose_ros.cli', *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads((folder / 'demo.json').read_text())
+        if report['frames_out'] > 5 and report['angle_ranges_deg']:
+            break
     return folder
 
 
@@ -40,9 +45,10 @@ def test_report_accounts_for_every_frame(out: Path) -> None:
     assert {'age', 'decode', 'detect', 'infer', 'publish'} <= set(report['milliseconds'])
 
 
-def test_angles_follow_the_virtual_camera(out: Path) -> None:
+def test_angle_ranges_are_those_of_the_pictures(out: Path) -> None:
+    lines = np.degrees([line for _, line in eye_lines(out)])
     roll = json.loads((out / 'demo.json').read_text())['angle_ranges_deg']['roll']
-    assert roll[1] - roll[0] > 15  # the picture rolls by 25 degrees in three seconds
+    assert roll == pytest.approx([lines.min(), lines.max()], abs=6)
 
 
 def test_video_has_the_analysed_frames(out: Path) -> None:
@@ -89,16 +95,25 @@ def test_recording_opens_with_an_independent_reader(out: Path) -> None:
     assert {channel.message_encoding for channel in summary.channels.values()} == {'cdr'}
 
 
-def test_angles_and_picture_agree(out: Path) -> None:
-    """The eye line in the landmarks has the roll that the message states."""
+def eye_lines(out: Path) -> list[tuple[float, float]]:
+    """Return the roll of every face and that of the line between its eyes in the picture."""
     from headpose_ros.demo.recording import read_messages
     from headpose_ros.geometry.landmarks import GROUPS
 
+    found = []
     for _, message in read_messages(out / 'demo.mcap', '/faces'):
         for face in message.faces:
             points = np.array(face.landmarks.image_points).reshape(68, 2)
             right, left = (
                 points[list(GROUPS[eye])].mean(axis=0) for eye in ('right_eye', 'left_eye')
             )
-            line = np.arctan2(*(left - right)[::-1])
-            assert np.degrees(face.head_pose.roll - line) == pytest.approx(0, abs=6)
+            found.append((face.head_pose.roll, np.arctan2(*(left - right)[::-1])))
+    return found
+
+
+def test_angles_and_picture_agree(out: Path) -> None:
+    """The eye line in the landmarks has the roll that the message states."""
+    found = eye_lines(out)
+    assert found
+    for roll, line in found:
+        assert np.degrees(roll - line) == pytest.approx(0, abs=6)

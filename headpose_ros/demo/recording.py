@@ -99,6 +99,12 @@ class Recorder(GuardedNode):
         for topic in topics:
             self._record(topic)
 
+    @property
+    def recorded(self) -> int:
+        """How many messages were written so far."""
+        with self._lock:
+            return sum(self._counts.values())
+
     def close(self) -> None:
         """Write the file's index; without it the file still plays, only seeking is slow."""
         with self._lock, suppress(OSError):

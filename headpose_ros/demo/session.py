@@ -151,7 +151,7 @@ def _run_nodes(options: DemoOptions) -> dict[str, Any]:
             cleanup.callback(spin_in_thread(node))
         _watch(options, signals, observer, pose, camera)
         camera.stop()
-        _settle(pose)
+        _settle(pose, recorder)
         recorder.check()
         return _report(options, observer, pose)
 
@@ -203,12 +203,14 @@ def _watch(
             live.update(_table(observer, pose))
 
 
-def _settle(pose: PoseNode) -> None:
-    """Wait for the results of the last frames, on a busy machine longer."""
-    end = time.monotonic() + _LONGEST_SETTLING
-    time.sleep(SETTLING)
-    while _is_at_work(pose.summary()) and time.monotonic() < end:
-        time.sleep(1 / _REFRESH)
+def _settle(pose: PoseNode, recorder: Recorder) -> None:
+    """Wait until the last frames have results and nothing more is recorded."""
+    end, recorded = time.monotonic() + _LONGEST_SETTLING, -1
+    while recorder.recorded > recorded or _is_at_work(pose.summary()):
+        if time.monotonic() > end:
+            return
+        recorded = recorder.recorded
+        time.sleep(SETTLING)
 
 
 def _is_at_work(summary: dict[str, Any]) -> bool:
