@@ -455,6 +455,7 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
     config = Path(__file__).parents[1] / 'configs' / 'rendering_worth.yaml'
     # An epoch without a validation, as the last ones of a run may be, leaves a checkpoint, too.
     words = ['--trainer.limit_train_batches=2', '--data.workers=0', '--data.batch_size=4']
+    words += ['--compile=false']  # half a minute of processor time for each of four short runs
     sizes = {'epochs': 2, 'faces': 9, 'judged': 20, 'workers': 1, 'ablated': 0}
     rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
     content = json.loads((tmp_path / 'rendering_worth.json').read_text())

@@ -140,6 +140,28 @@ def test_overfits_32_faces(name, faces, monkeypatch):
     assert nme <= case.nme
 
 
+def test_a_compiled_network_gives_what_the_plain_one_gives(faces, monkeypatch):
+    real, asked = torch.compile, []
+
+    def traced(function, **options):
+        """Trace as always, but write no C++, which takes half a minute."""
+        asked.append(options)
+        return real(function, backend='aot_eager', **options)
+
+    monkeypatch.setattr(torch, 'compile', traced)
+    system = HopenetSystem('resnet18', 32)
+    batch = batch_of(faces[:4], system.spec)
+    found = []
+    for _ in range(2):
+        system.zero_grad()
+        total = torch.stack(list(system.losses(batch).values())).sum()
+        total.backward()
+        found.append([total, *(value.grad for value in system.parameters())])
+        system.compile_network()
+    assert asked == [{'dynamic': False}] * 2
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
 def test_frozen_stem_does_not_move(faces):
     torch.manual_seed(0)
     options = {'backbone': 'resnet18', 'input_size': 32, 'freeze_stem': True, 'head_scale': 5.0}
