@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -30,11 +32,21 @@ class Browser:
         # Containers have 64 MB of shared memory, and the nodes want it.
         words += ['--disable-dev-shm-usage']
         words += [f'--window-size={size[0]},{size[1]}', 'about:blank']
-        self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        # A session of its own, to end all of it: Debian's program is a script that starts another.
+        self._process = subprocess.Popen(
+            words, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         self._numbers = itertools.count(1)
         self.errors: list[str] = []
 
     async def __aenter__(self) -> Browser:
+        try:
+            return await self._opened()
+        except BaseException:
+            self._end()
+            raise
+
+    async def _opened(self) -> Browser:
         port = await asyncio.to_thread(self._port)
         self._session = aiohttp.ClientSession()
         async with self._session.get(f'http://127.0.0.1:{port}/json/list') as answer:
@@ -47,7 +59,10 @@ class Browser:
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
-        self._process.kill()
+        self._end()
+
+    def _end(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _port(self) -> int:
