@@ -135,7 +135,9 @@ class Openness(nn.Module):
         """
         maps = log_maps.detach().exp()
         places = [maps[:, list(GROUPS[name])].mean(dim=1) for name in OPENING]
-        local = torch.einsum('bphw,bchw->bpc', torch.stack(places, dim=1), features)
+        # In the maps' precision, which is single where the features are in half.
+        sums = torch.einsum('bphw,bchw->bpc', torch.stack(places, dim=1), features.to(maps.dtype))
+        local = sums.to(features.dtype)
         whole = pooled[:, None].expand(-1, len(OPENING), -1)
         both = torch.cat([local, whole], dim=2)
         return torch.cat([self.eye(both[:, :2]), self.mouth(both[:, 2:])], dim=1)[..., 0].sigmoid()

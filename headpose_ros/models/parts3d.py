@@ -192,7 +192,7 @@ class Parts3d(nn.Module):
         points = peak_points(maps)
         depth = self.depth(crops, part_gaussians(points, size)) / size
         depth = depth - depth.mean(dim=1, keepdim=True)
-        rotation = rotation_onto(self.shape, torch.cat([points, depth[:, :, None]], dim=2))
+        rotation = rotation_onto(self.shape.float(), torch.cat([points, depth[:, :, None]], dim=2))
         log_maps = log_distribution(maps * _SHARPNESS)
         return FaceOutputs(rotation, points, log_maps, visibility_of_peaks(maps), depth)
 

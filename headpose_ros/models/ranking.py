@@ -39,8 +39,9 @@ class RankingPose(nn.Module):
 
     def angles(self, embeddings: Tensor) -> Tensor:
         """Return (B, 3) pitch, yaw, roll in radians, AFLW2000 convention."""
-        pairs = zip(self.regress, embeddings.unbind(1), strict=True)
-        return torch.cat([head(embedding) for head, embedding in pairs], dim=1)
+        inputs = embeddings.to(self.embed.weight.dtype).unbind(1)
+        pairs = zip(self.regress, inputs, strict=True)
+        return torch.cat([head(embedding) for head, embedding in pairs], dim=1).float()
 
     def forward(self, crops: Tensor) -> FaceOutputs:
         """Predict the rotation (B, 3, 3); there are no landmarks."""
