@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
+from scipy.spatial.transform import Rotation, Slerp
 
 from headpose_ros.geometry import rotations as rot
 
@@ -136,3 +136,42 @@ def test_quaternion_is_xyzw_with_positive_w():
     _, _, z, w = rot.quaternion_from_matrix(rz(np.radians(-350)))
     assert w > 0
     assert z == pytest.approx(np.sin(np.radians(5)))
+
+
+#: Any rotations, those by 0 and 180 degrees about each axis among them, where formulas break.
+TURNS = st.one_of(
+    st.integers(0, 2**32 - 1).map(lambda seed: Rotation.random(rng=seed).as_matrix()),
+    st.sampled_from([np.eye(3), *(2 * np.outer(axis, axis) - np.eye(3) for axis in np.eye(3))]),
+    VECTORS.map(lambda vector: Rotation.from_rotvec(1e-7 * np.array(vector)).as_matrix()),
+)
+
+
+@given(TURNS, TURNS, st.floats(0, 1))
+def test_our_rotations_are_those_of_scipy(first, second, share):
+    one, other = Rotation.from_matrix(first), Rotation.from_matrix(second)
+    assert rot.geodesic(first, second) == pytest.approx((one.inv() * other).magnitude(), abs=1e-9)
+    quaternion = rot.quaternion_from_matrix(first)
+    assert quaternion[3] >= 0
+    assert abs(quaternion @ one.as_quat()) == pytest.approx(1)
+    assert rot.matrix_from_quaternion(3 * quaternion) == pytest.approx(first, abs=1e-9)
+    if rot.geodesic(first, second) < np.pi - 1e-3:  # else there are two shortest ways
+        middle = Slerp([0, 1], Rotation.concatenate([one, other]))(share).as_matrix()
+        assert rot.between(first, second, share) == pytest.approx(middle, abs=1e-7)
+
+
+@pytest.mark.parametrize('sign', [-1, 1])
+@given(st.floats(-1.5, 1.5))
+def test_at_gimbal_lock_roll_is_zero_and_the_rotation_is_kept(sign, other):
+    locked = rot.matrix_from_aflw([other, sign * np.pi / 2, 0.3])
+    found = rot.aflw_from_matrix(locked)
+    assert found[2] == 0
+    assert rot.matrix_from_aflw(found) == pytest.approx(locked, abs=1e-6)
+    locked = rot.matrix_from_mnn_euler([sign * np.pi / 2, other, 0.3])
+    found = rot.mnn_euler_from_matrix(locked)
+    assert found[2] == 0
+    assert rot.matrix_from_mnn_euler(found) == pytest.approx(locked, abs=1e-6)
+
+
+def test_a_quaternion_of_no_length_is_refused():
+    with pytest.raises(ValueError, match='no length'):
+        rot.matrix_from_quaternion([0, 0, 0, 0])

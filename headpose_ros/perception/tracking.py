@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.perception.assignment import cheapest_pairs
 from headpose_ros.perception.detect import Detection
 
 #: Whom the cap on the number of faces spares: see `TrackingOptions.prefer`.
@@ -384,13 +385,8 @@ def assign(
     """
     if not tracks or not detections:
         return {}
-    # Imported with the first faces: it loads 150 modules that a node's start should not wait for.
-    from scipy.optimize import linear_sum_assignment
-
     cost = np.array([[_cost(t, d, stamp, shape) for d in detections] for t in tracks])
-    rows, columns = linear_sum_assignment(cost)
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return {t: d for t, d in pairs if cost[t, d] < _FORBIDDEN}
+    return {t: d for t, d in cheapest_pairs(cost) if cost[t, d] < _FORBIDDEN}
 
 
 def iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

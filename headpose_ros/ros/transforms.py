@@ -18,7 +18,7 @@ from rclpy.qos import DurabilityPolicy
 from tf2_msgs.msg import TFMessage
 
 from headpose_ros.errors import HeadposeError, shortened
-from headpose_ros.geometry.rotations import matrix_from_quaternion, scipy_rotation
+from headpose_ros.geometry.rotations import between, matrix_from_quaternion
 from headpose_ros.ros import qos
 from headpose_ros.yaml_files import YamlError, parse
 
@@ -162,14 +162,9 @@ class _Link:
         return self._between(self.stamps[after - 1], self.stamps[after], stamp)
 
     def _between(self, before: int, after: int, stamp: int) -> Transform:
-        # Not while the node is imported: see `scipy_rotation`.
-        from scipy.spatial.transform import Slerp
-
         first, second = self.transforms[before], self.transforms[after]
         share = (stamp - before) / (after - before)
-
-        ends = scipy_rotation().from_matrix([first.rotation, second.rotation])
-        rotation = Slerp([0.0, 1.0], ends)(share).as_matrix()
+        rotation = between(first.rotation, second.rotation, share)
         translation = (1 - share) * first.translation + share * second.translation
         return Transform(rotation, translation)
 
