@@ -5,12 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-
-def photograph() -> np.ndarray:
-    """Return NASA's photograph of an astronaut, uint8 (512, 512, 3) BGR."""
-    from skimage import data
-
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+from headpose_ros.perception.photograph import photograph
 
 
 def crowd(faces: int) -> np.ndarray:

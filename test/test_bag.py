@@ -21,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
-pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-pytest.importorskip('rosbags', reason='pip install headpose-ros[tools]')
+pytest.importorskip('rosbags', reason='pip install rosbags')
 
 import cv2
 from builtin_interfaces.msg import Time

@@ -157,7 +157,6 @@ def test_stamps_advance_at_the_rate(
 
 
 def test_uncalibrated_camera_says_so(start: Start, listen: Any, spin_until: Any) -> None:
-    pytest.importorskip('skimage')
     listener = listen()
     start(source='astronaut', width=160, rate=10.0)
     assert spin_until(listener.node, listener.both(1), TIMEOUT)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-pytest.importorskip('mcap', reason='mcap is needed: pip install headpose-ros[demo]')
-av = pytest.importorskip('av', reason='PyAV is needed: pip install headpose-ros[demo]')
+pytest.importorskip('mcap', reason='pip install mcap')
+av = pytest.importorskip('av', reason='pip install av')
 cv2 = pytest.importorskip('cv2')
 
 ROOT = Path(__file__).parents[1]

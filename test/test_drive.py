@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-pytest.importorskip('rosbags', reason='pip install headpose-ros[tools]')
-pytest.importorskip('matplotlib', reason='pip install headpose-ros[tools]')
+pytest.importorskip('rosbags', reason='pip install rosbags')
+pytest.importorskip('matplotlib', reason='pip install matplotlib')
 
 from std_msgs.msg import Header, String
 from test_bag import Bag

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip('rclpy')
-pytest.importorskip('skimage', reason='scikit-image carries the photograph')
 
 ROOT = Path(__file__).parents[1]
 

@@ -28,6 +28,7 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
 from headpose_ros.ros.images import encode_bgr
@@ -40,8 +41,7 @@ TIMEOUT = 60.0
 
 @pytest.fixture(scope='module')
 def photo() -> np.ndarray:
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    return photograph()
 
 
 class Desk:

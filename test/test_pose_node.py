@@ -35,6 +35,7 @@ from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.models.registry import MODELS
 from headpose_ros.msg import Faces
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
 from headpose_ros.ros.images import encode_bgr
@@ -46,8 +47,7 @@ TIMEOUT = 90.0
 
 @pytest.fixture(scope='module')
 def photo() -> np.ndarray:
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    return photograph()
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

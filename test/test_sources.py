@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,18 +122,11 @@ def test_folder_of_broken_images_is_an_error(tmp_path: Path) -> None:
 
 
 def test_astronaut_is_the_photograph_in_bgr() -> None:
-    pytest.importorskip('skimage')
     frame = open_source('astronaut').read()
     assert frame is not None and frame.shape == (512, 512, 3)
     # The space suit is orange: much red, little blue.
     blue, _, red = frame[300:500, 100:200].reshape(-1, 3).mean(axis=0)
     assert red > blue + 50
-
-
-def test_astronaut_without_scikit_image_says_what_to_install(monkeypatch: Any) -> None:
-    monkeypatch.setitem(sys.modules, 'skimage', None)
-    with pytest.raises(SourceError, match=r'headpose_ros\[demo\]'):
-        open_source('astronaut')
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-pytest.importorskip('av', reason='PyAV is needed: pip install headpose-ros[tools]')
+pytest.importorskip('av', reason='pip install av')
 
 import av
 import cv2
@@ -443,7 +442,7 @@ def test_a_row_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
 
 
 def test_plot_has_a_panel_for_what_is_known(out: Path) -> None:
-    pytest.importorskip('matplotlib', reason='pip install headpose-ros[tools]')
+    pytest.importorskip('matplotlib', reason='pip install matplotlib')
     from headpose_ros.tools.plot import plot
 
     picture = out.with_suffix('.png')

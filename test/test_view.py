@@ -14,6 +14,7 @@ from simulated_faces import IMAGE, Head, Scene
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
 from headpose_ros.perception.analyze import Analyzer, Frame, FrameError
 from headpose_ros.perception.detect import Detection, Detector
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.perception.view import View, detect_in
 
 
@@ -108,10 +109,9 @@ def test_faces_outside_of_the_region_are_not_reported():
 
 
 def test_real_faces_of_a_sideways_camera_are_those_of_its_own_images():
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
     import headpose_ros
 
-    upright = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    upright = photograph()
     sideways = np.ascontiguousarray(np.rot90(upright))  # the scene's up is the image's left
     analyze = headpose_ros.load(device='cpu')
     stamps = itertools.count(1.0, 1 / 30)

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip('rclpy')
-pytest.importorskip('aiohttp', reason='pip install headpose-ros[tools]')
-pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
+pytest.importorskip('aiohttp', reason='pip install aiohttp')
 
 import aiohttp
 from browser import Browser, find_browser

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from headpose_ros.perception.sources import ASTRONAUT_FACE, ImageSource, open_source
+from headpose_ros.perception.photograph import FACE
+from headpose_ros.perception.sources import ImageSource, open_source
 from headpose_ros.perception.virtual_camera import (
     MAX_PAN,
     MAX_ROLL,
@@ -112,10 +113,9 @@ def test_margin_covers_every_view() -> None:
 
 
 def test_face_of_the_astronaut_stays_in_view() -> None:
-    pytest.importorskip('skimage')
     source = open_stream('astronaut')
     assert isinstance(source, VirtualCameraSource)
-    x, y = ASTRONAUT_FACE
+    x, y = FACE
     box = np.array([[180.0, 60.0], [260.0, 60.0], [180.0, 190.0], [260.0, 190.0], [x, y]])
     for time in TIMES:
         frame = source.camera.frame(time)

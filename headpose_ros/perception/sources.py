@@ -24,6 +24,7 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.files import expanded
 from headpose_ros.foreign_files import FileError, read_bounded
 from headpose_ros.perception.encoded import EncodedError, checked_file
+from headpose_ros.perception.photograph import photograph
 
 Bgr = npt.NDArray[np.uint8]
 
@@ -35,9 +36,6 @@ DEFAULT_FPS = 30.0
 
 ASTRONAUT = 'astronaut'
 """Spec of the built-in photograph: Eileen Collins by NASA, public domain, 512x512 pixels."""
-
-ASTRONAUT_FACE = (221.0, 125.0)
-"""Middle of the face in the built-in photograph, (x, y) in pixels."""
 
 _LARGEST_FILE = 2**30  # bytes of one image
 _HIGHEST_FPS = 1000.0
@@ -259,7 +257,7 @@ def open_source(
     """
     text = str(spec)
     if text == ASTRONAUT:
-        return ImageSource(_astronaut(), ASTRONAUT)
+        return ImageSource(photograph(), ASTRONAUT)
     if device := _DEVICE.fullmatch(text):
         return DeviceSource(int(device[1]), width, height, fps)
     if not text:
@@ -332,17 +330,6 @@ def fit(frame: Bgr, width: int, height: int) -> Bgr:
     shrinks = size[0] < columns
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(frame, size, interpolation=interpolation)  # type: ignore[return-value]
-
-
-def _astronaut() -> Bgr:
-    """Return the built-in photograph."""
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise SourceError(
-            'the built-in photograph needs scikit-image: pip install "headpose_ros[demo]"'
-        ) from error
-    return np.ascontiguousarray(data.astronaut()[..., ::-1])
 
 
 def _check_file(path: Path) -> None:

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from headpose_ros.perception.photograph import FACE
 from headpose_ros.perception.sources import (
     ASTRONAUT,
-    ASTRONAUT_FACE,
     DEFAULT_FPS,
     Bgr,
     ImageSource,
@@ -217,7 +217,7 @@ def open_stream(
         return source
     width = width or (round(height * 4 / 3) if height else 640)
     height = height or round(width * 3 / 4)
-    focus = ASTRONAUT_FACE if source.name == ASTRONAUT else None
+    focus = FACE if source.name == ASTRONAUT else None
     camera = VirtualCamera(source.image, width, height, focus=focus)
     return VirtualCameraSource(camera, fps or DEFAULT_FPS, source.name)
 

@@ -1,7 +1,8 @@
 """YuNet (Wu et al., Machine Intelligence Research 2023): an image in, rows of faces out.
 
 By ONNX Runtime, which takes half as long as OpenCV's own network code, or by
-`cv2.FaceDetectorYN` where ONNX Runtime is missing. Both give the same faces (a test looks).
+`cv2.FaceDetectorYN` for a file that takes images of one size only. Both give the same faces (a
+test looks).
 """
 
 from __future__ import annotations
@@ -105,13 +106,17 @@ class OnnxYuNet(YuNet):
         threshold: Least score, 0..1.
 
     Raises:
-        ImportError: onnx or onnxruntime is missing.
+        ImportError: onnxruntime is missing.
+        DetectorError: The file takes images of one size only.
     """
 
     def __init__(self, path: Path, threshold: float) -> None:
         self.threshold = threshold
-        self._session = open_session(_of_any_size(path), 'CPUExecutionProvider')
-        self._input = self._session.get_inputs()[0].name
+        self._session = open_session(path.read_bytes())
+        (image,) = self._session.get_inputs()
+        self._input = image.name
+        if isinstance(image.shape[2], int):
+            raise DetectorError(f'{path} takes images of {image.shape[2]} rows only')
         self._outputs = [
             f'{kind}_{stride}' for kind in ('cls', 'obj', 'bbox', 'kps') for stride in _STRIDES
         ]
@@ -130,21 +135,6 @@ class OnnxYuNet(YuNet):
         cells = _cells(height, width)[sure]
         rows = _decoded(boxes[sure], points[sure], scores[sure], cells)
         return rows[_apart(rows, self.threshold)]
-
-
-def _of_any_size(path: Path) -> bytes:
-    """Return the ONNX file without the size of image that it was exported for."""
-    import onnx
-
-    model = onnx.load(str(path))
-    for value in (*model.graph.input, *model.graph.output):
-        for index, side in enumerate(value.type.tensor_type.shape.dim):
-            if index:
-                side.ClearField('value')
-    (image,) = model.graph.input
-    image.type.tensor_type.shape.dim[1].dim_value = 3
-    del model.graph.value_info[:]
-    return model.SerializeToString()
 
 
 def _cells(height: int, width: int) -> NDArray[np.float64]:
