@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from rows import dlib_points, mesh, set_threads
 
-from headpose_ros.models.weights import released
+from headpose_ros.models.released import released
 
 Points = Callable[[np.ndarray], Any]
 #: Beyond this mean error another face, or none, was found.

@@ -41,7 +41,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image, RegionOfInterest
 
 from headpose_ros import DEFAULT_MODEL
-from headpose_ros.models.weights import released_file
+from headpose_ros.models.released import released_file
 from headpose_ros.msg import DriverState, Faces
 from headpose_ros.nodes.pose_parameters import PoseConfig
 from headpose_ros.ros import qos

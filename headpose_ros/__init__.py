@@ -39,8 +39,8 @@ def load(
         model: Name of released weights (`headpose models`), or the path of a `.safetensors`
             file of this package.
         device: `auto` (CUDA where there is one), `cpu`, `cuda` or `cuda:N`.
-        backend: What runs the network: `auto` (the fastest that works here), `eager`, `compile`,
-            `cudagraph`, `onnxruntime`, `tensorrt` or `openvino`.
+        backend: What runs the network: `auto` (the fastest that works here), `onnxruntime` or
+            `torch`.
         **options: Passed to :class:`headpose_ros.perception.analyze.Analyzer`.
 
     Returns:
@@ -50,9 +50,9 @@ def load(
         WeightsError: The weights are missing, damaged, or of another model.
         DetectorError: The face detector's model file is missing.
         DeviceError: The device is unknown or not there.
-        BackendError: The backend is unknown.
+        BackendError: The backend is unknown, or nothing can run the network here.
     """
-    # Imported here, so that `import headpose_ros` does not pay for torch.
+    # Imported here, so that `import headpose_ros` does not pay for OpenCV.
     from headpose_ros.perception.analyze import load_analyzer
 
     return load_analyzer(model, device, backend=backend, **options)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
+from headpose_ros.extras import needed_by
 from headpose_ros.files import OutputError, check_new, make_folder, write_whole
 from headpose_ros.terminal import accept_any_text, finish, report
 from headpose_ros.tools.commands import (
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from headpose_ros.models.released import WeightsFile
     from headpose_ros.perception.faces import Face
 
 FAMILIES = ('free', 'research')
@@ -87,6 +87,8 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
+    import yaml
+
     from headpose_ros.nodes.camera import CameraNode
     from headpose_ros.nodes.pose import PoseNode
     from headpose_ros.nodes.runner import run
@@ -171,18 +173,14 @@ def _copies(options: argparse.Namespace) -> list[Path | None]:
 
 
 def _print_faces(file: Path, faces: list[Face]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from headpose_ros.tools.text_table import text_table
 
-    table = Table(title=Text(str(file)))  # no markup: a name may have brackets
-    for name in ('face', 'yaw °', 'pitch °', 'roll °', 'box px', 'confidence'):
-        table.add_column(name, justify='right')
+    rows = [['face', 'yaw °', 'pitch °', 'roll °', 'confidence', 'box px']]
     for face in [face.as_dict() for face in faces]:
         angles = [f'{face[f"{name}_deg"]:+.1f}' for name in ('yaw', 'pitch', 'roll')]
         box = ' '.join(f'{value:.0f}' for value in face['box'])
-        table.add_row(face['id'], *angles, box, f'{face["confidence"]:.2f}')
-    Console().print(table)
+        rows.append([face['id'], *angles, f'{face["confidence"]:.2f}', box])
+    print(file, text_table(rows), sep='\n')
 
 
 def _draw(
@@ -221,12 +219,8 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
-    try:
+    with needed_by('the demonstration'):
         from headpose_ros.demo.session import DemoOptions, run_demo
-    except ModuleNotFoundError as error:
-        raise HeadposeError(
-            f'the demonstration needs the package {error.name}: pip install headpose-ros[demo]'
-        ) from error
     from headpose_ros.perception.sources import ASTRONAUT
 
     source = options.source or ASTRONAUT
@@ -261,7 +255,10 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     show = actions.add_parser('show', help='print the card: data, terms, command, metrics')
     show.add_argument('model', metavar='MODEL')
     show.set_defaults(command=_show_model)
-    verify = actions.add_parser('verify', help='compare every file with the sha256 in its card')
+    verify = actions.add_parser(
+        'verify',
+        help='compare every file with the sha256 in its card, and both forms on the same crops',
+    )
     verify.set_defaults(command=_verify_models)
     pick = actions.add_parser('pick', help='print the name of the most accurate weights')
     pick.add_argument('--family', choices=FAMILIES, default='free', help='terms of use (free)')
@@ -269,46 +266,60 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _list_models(options: argparse.Namespace, _: list[str]) -> int:
-    from rich.console import Console
-    from rich.table import Table
+    from headpose_ros.models.registry import MODELS
+    from headpose_ros.models.released import POSE_METRIC, find_weights, released
+    from headpose_ros.tools.text_table import text_table
 
-    from headpose_ros.models.weights import POSE_METRIC, load_model, released
-
-    table = Table(caption=f'default: {DEFAULT_MODEL}; pose error on photographs (AFW), degrees')
-    for column in ('weights', 'family', 'px', 'MB', 'pose error', 'terms'):
-        table.add_column(column, no_wrap=column == 'weights')
+    rows = [['weights', 'family', 'px', 'MB', 'pose error', 'terms']]
     for name in released():
-        model = load_model(name)
-        card, spec = model.card, model.spec
-        table.add_row(
-            name,
-            card['family'],
-            str(spec.input_size),
-            f'{card["bytes"] / 1e6:.1f}',
-            f'{card["metrics"][POSE_METRIC]:.2f}',
-            card['license'],
-        )
-    Console().print(table)
+        card = find_weights(name).card
+        size = str(MODELS[card['model']].input_size)
+        error = f'{card["metrics"][POSE_METRIC]:.2f}'
+        megabytes = f'{card["bytes"] / 1e6:.1f}'
+        rows.append([name, card['family'], size, megabytes, error, card['license']])
+    print(text_table(rows))
+    print(f'default: {DEFAULT_MODEL}; pose error on photographs (AFW), degrees')
     return 0
 
 
 def _show_model(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.models.weights import load_model
+    import yaml
 
-    print(yaml.safe_dump(load_model(options.model).card, sort_keys=False, width=100), end='')
+    from headpose_ros.models.released import find_weights
+
+    print(yaml.safe_dump(find_weights(options.model).card, sort_keys=False, width=100), end='')
     return 0
 
 
 def _verify_models(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.models.weights import load_model, released
+    from headpose_ros.models.released import find_weights, released
 
     for name in released():
-        print(f'{name}: good, sha256 {load_model(name).card["sha256"]}')
+        weights = find_weights(name)
+        print(f'{name}: good, sha256 {weights.sha256}')
+        if weights.onnx is not None:
+            print(f'  ONNX: good, sha256 {weights.card["onnx"]["sha256"]}; {_compared(weights)}')
     return 0
 
 
+def _compared(weights: WeightsFile) -> str:
+    """Return by how much both forms of weights differ, where both run."""
+    from headpose_ros.perception.device import has_torch
+    from headpose_ros.perception.verify import MOST_DEGREES, MOST_PX, difference
+
+    if not has_torch():
+        return 'not compared with the weights, as PyTorch is not installed'
+    found = difference(weights)
+    if not found.allowed:
+        raise HeadposeError(
+            f'{weights.onnx}: {found}, expected at most {MOST_DEGREES} degrees and {MOST_PX} px; '
+            'export both again'
+        )
+    return str(found)
+
+
 def _pick_model(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.models.weights import pick
+    from headpose_ros.models.released import pick
 
     print(pick(options.family))
     return 0

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 
-from headpose_ros.models.weights import released
+from headpose_ros.models.released import released
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.perception.tracking import TrackingOptions
 from headpose_ros.tools.commands import add_faces_option
 
@@ -31,11 +33,8 @@ def headpose(*words: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope='module')
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-    import cv2
-
     path = tmp_path_factory.mktemp('photo') / 'astronaut.png'
-    cv2.imwrite(str(path), data.astronaut()[:, :, ::-1])
+    cv2.imwrite(str(path), photograph())
     return path
 
 

@@ -20,6 +20,7 @@ from headpose_ros.models import bins, outputs, parts3d, weights
 from headpose_ros.models.hopenet import Hopenet, published_state
 from headpose_ros.models.mnn import Mnn
 from headpose_ros.models.registry import IMAGENET, MODELS
+from headpose_ros.models.released import FOLDER
 
 
 def unallocated(build, *arguments):
@@ -266,7 +267,7 @@ def test_a_header_that_does_not_fit_is_refused(copy, header):
 @pytest.fixture
 def copy(tmp_path):
     for suffix in ('safetensors', 'json'):
-        shutil.copy(weights.FOLDER / f'{DEFAULT_MODEL}.{suffix}', tmp_path)
+        shutil.copy(FOLDER / f'{DEFAULT_MODEL}.{suffix}', tmp_path)
     return tmp_path / f'{DEFAULT_MODEL}.safetensors'
 
 

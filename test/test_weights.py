@@ -12,13 +12,17 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.landmarks import OUTER_EYE_CORNERS
 from headpose_ros.geometry.rotations import aligned_from_face, geodesic, in_plane_angle
-from headpose_ros.models.weights import FOLDER, WeightsError, load_model, pick, released, sha256
+from headpose_ros.models.registry import WeightsError
+from headpose_ros.models.released import FOLDER, find_weights, pick, released, sha256
 from headpose_ros.perception.infer import FaceNetwork
 
 #: 64 rendered faces as easy as those of AFW: `headpose-train pack-rendered`.
 FACES = Path(__file__).parent / 'data' / 'rendered_faces.npz'
 LARGEST_BYTES = 16e6
-CARD = {'data', 'license', 'family', 'command', 'seed', 'machine', 'wall_time', 'metrics', 'sha256'}
+CARD = {
+    *('data', 'license', 'family', 'command', 'seed', 'machine', 'wall_time', 'metrics'),
+    *('bytes', 'sha256', 'onnx'),
+}
 
 
 @pytest.fixture(scope='module')
@@ -32,17 +36,20 @@ def faces():
 
 @pytest.mark.parametrize('name', released())
 def test_files_match_their_cards(name):
-    file, card = FOLDER / f'{name}.safetensors', load_model(name).card
+    file, card = FOLDER / f'{name}.safetensors', find_weights(name).card
     assert card.keys() >= CARD
     assert card['sha256'] == sha256(file)
     assert card['bytes'] == file.stat().st_size <= LARGEST_BYTES
+    onnx = file.with_suffix('.onnx')
+    assert card['onnx'] == {'bytes': onnx.stat().st_size, 'sha256': sha256(onnx)}
+    assert card['onnx']['bytes'] <= LARGEST_BYTES
     assert name == f'{card["model"]}_{card["family"]}'
     assert ('research' in card['license']) == (card['family'] == 'research')
 
 
 @pytest.mark.parametrize('name', released())
 def test_weights_are_accurate_on_rendered_faces(name, faces):
-    network = FaceNetwork(load_model(name), 'cpu')
+    network = FaceNetwork(find_weights(name), 'cpu')
     poses, points = [], []
     for picture, landmarks, rotation in faces:
         window = CropWindow.around_landmarks(landmarks, in_plane_angle(rotation))
@@ -57,8 +64,8 @@ def test_weights_are_accurate_on_rendered_faces(name, faces):
 
 
 def test_the_default_may_be_used_by_everybody():
-    assert load_model(DEFAULT_MODEL).card['family'] == 'free'
+    assert find_weights(DEFAULT_MODEL).card['family'] == 'free'
     assert pick('free') == DEFAULT_MODEL
-    assert load_model(pick('research')).card['family'] == 'research'
+    assert find_weights(pick('research')).card['family'] == 'research'
     with pytest.raises(WeightsError, match='family'):
         pick('commercial')

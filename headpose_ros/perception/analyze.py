@@ -20,7 +20,7 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.geometry.landmarks import bounding_box
-from headpose_ros.models.weights import load_model
+from headpose_ros.models.released import find_weights
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose, unknown_covariance
@@ -424,7 +424,7 @@ def load_analyzer(
         DeviceError: The device is unknown or not there.
         BackendError: The backend is unknown.
     """
-    network = FaceNetwork(load_model(model), device, backend)
+    network = FaceNetwork(find_weights(model), device, backend)
     detector = YuNetDetector(detector_model, detector_threshold)
     return Analyzer(network, detector, tracking, smoothing)
 

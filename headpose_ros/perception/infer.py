@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine
 from headpose_ros.geometry.landmarks import SCHEMES, can_judge_openness, complete
 from headpose_ros.geometry.rotations import (
@@ -21,15 +18,12 @@ from headpose_ros.geometry.rotations import (
     in_plane_angle,
 )
 from headpose_ros.models.registry import ModelSpec
-from headpose_ros.models.weights import LoadedModel
+from headpose_ros.perception.backends.base import Model
 from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
+from headpose_ros.perception.device import Device, choose_device
 
 _QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
-
-
-class DeviceError(HeadposeError):
-    """The wanted device is not there."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +63,11 @@ class Estimate:
 
 
 class FaceNetwork:
-    """A loaded network on a device.
+    """A network on a device.
 
     Args:
-        model: The network with its weights.
-        device: As in :func:`choose_device`.
+        model: Weights as `released.find_weights` finds them, or a network in PyTorch.
+        device: As in :func:`device.choose_device`.
         backend: One of `backends.choose.BACKENDS`; one that does not work here is replaced.
 
     Attributes:
@@ -81,16 +75,17 @@ class FaceNetwork:
 
     Raises:
         DeviceError: The device is unknown or not there.
-        BackendError: The backend is unknown.
+        BackendError: The backend is unknown, or nothing can run the network here.
+        WeightsError: The weights are damaged, or of another network.
     """
 
-    def __init__(self, model: LoadedModel, device: str = 'auto', backend: str = 'auto') -> None:
-        self.spec = model.spec
+    def __init__(self, model: Model, device: str = 'auto', backend: str = 'auto') -> None:
         self.card = model.card
         self.backends = Fallbacks(model, choose_device(device), backend)
+        self.spec = self.backends.spec
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> Device:
         """Return where the network runs now."""
         return self.backends.device
 
@@ -150,47 +145,6 @@ def surest_turn(
 def _sureness_of_turn(estimate: Estimate) -> float:
     error = estimate.rotation_error
     return estimate.sureness / (1.0 if np.isnan(error) else error)
-
-
-def has_gpu() -> bool:
-    """Tell whether an NVIDIA GPU is in this machine, whether torch can use it or not."""
-    return Path('/dev/nvidia0').exists()
-
-
-def device_memory(device: torch.device) -> int:
-    """Return the bytes that this process holds on a GPU; 0 on the CPU."""
-    return torch.cuda.memory_reserved(device) if device.type == 'cuda' else 0
-
-
-def limit_cpu_threads(count: int) -> None:
-    """Set how many cores the networks of this process may use, for all of its threads.
-
-    To be called before a network is made: runtimes take the number over then. One core keeps the
-    others free for everything else; docs/performance.md has what a second one gains.
-    """
-    torch.set_num_threads(count)
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that exists.
-
-    Raises:
-        DeviceError: The device is unknown or not there.
-    """
-    if name == 'auto':
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f'unknown device {name!r}: expected auto, cpu, cuda or cuda:N') from error
-    if device.type not in ('cpu', 'cuda'):
-        raise DeviceError(f'device {name!r} is not supported: expected auto, cpu, cuda or cuda:N')
-    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f'device {name!r} is not there: this torch sees {torch.cuda.device_count()} CUDA '
-            'devices; use device cpu or auto'
-        )
-    return device
 
 
 def _estimates(

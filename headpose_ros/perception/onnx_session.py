@@ -1,21 +1,19 @@
-"""Sessions of ONNX Runtime: quiet, on PyTorch's number of threads, idle between two frames."""
+"""Sessions of ONNX Runtime on the CPU: quiet, small, idle between two frames."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
+from headpose_ros.perception.threads import cpu_threads
 
 _ERRORS_ONLY = 3
 
 
-def open_session(file: bytes, provider: str, settings: dict[str, Any] | None = None) -> Any:
-    """Return an onnxruntime.InferenceSession.
+def open_session(file: bytes) -> Any:
+    """Return an onnxruntime.InferenceSession on :func:`threads.cpu_threads` threads.
 
     Args:
         file: Content of an ONNX file.
-        provider: What is to run it, such as `CPUExecutionProvider`.
-        settings: Of this provider.
 
     Raises:
         ImportError: The package is missing.
@@ -24,9 +22,8 @@ def open_session(file: bytes, provider: str, settings: dict[str, Any] | None = N
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = cpu_threads()
     options.log_severity_level = _ERRORS_ONLY
     # Idle threads must not keep a robot's cores busy between two frames.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    # It adds the CPU itself, for operations that a GPU's provider lacks.
-    return onnxruntime.InferenceSession(file, options, providers=[(provider, settings or {})])
+    return onnxruntime.InferenceSession(file, options, providers=['CPUExecutionProvider'])

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headpose_ros import DEFAULT_MODEL
-from headpose_ros.errors import HeadposeError
+from headpose_ros.extras import needed_by
 from headpose_ros.files import check_new
 
 if TYPE_CHECKING:
     from headpose_ros.perception.analyze import Analyzer
 
 Commands = argparse._SubParsersAction
-_EXTRA = 'pip install "headpose-ros[tools]"'
 _INTERRUPTED = 130
 
 
@@ -82,15 +79,6 @@ def add_overwrite_option(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-@contextmanager
-def extra(tool: str) -> Iterator[None]:
-    """Turn a missing package of the extra `tools` into one line that says how to get it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise HeadposeError(f'{tool} needs the package {error.name}: {_EXTRA}') from error
-
-
 def _add_video(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'video',
@@ -120,7 +108,7 @@ def _video(options: argparse.Namespace, _: list[str]) -> int:
     if options.calibration:
         # First: from PyPI it starts Python anew, to set the library path.
         import rclpy  # noqa: F401
-    with extra('headpose video'):
+    with needed_by('headpose video'):
         from headpose_ros.tools.video import VideoOptions, annotate, table_path
     chosen = VideoOptions(
         options.source,
@@ -174,7 +162,7 @@ def _plot(options: argparse.Namespace, _: list[str]) -> int:
     if options.source.is_dir() or options.source.suffix.lower() in ('.mcap', '.db3'):
         _plot_bag(options, picture)
     else:
-        with extra('headpose plot'):
+        with needed_by('headpose plot'):
             from headpose_ros.tools.plot import plot
         plot(options.source, picture, options.overwrite)
     print(picture)
@@ -185,7 +173,7 @@ def _plot_bag(options: argparse.Namespace, picture: Path) -> None:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
-    with extra('headpose plot'):
+    with needed_by('headpose plot'):
         from headpose_ros.tools.drive import read_drive
         from headpose_ros.tools.plot_drive import plot_drive
     drive = read_drive(options.source, options.namespace)
@@ -224,7 +212,7 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
-    with extra('headpose bag'):
+    with needed_by('headpose bag'):
         from headpose_ros.tools.bag import BagOptions, annotate_bag
     chosen = BagOptions(
         options.source,
@@ -276,7 +264,7 @@ def _view(options: argparse.Namespace, ros_arguments: list[str]) -> int:
     # rclpy first: from PyPI it starts Python anew, to set the library path.
     import rclpy  # noqa: F401
 
-    with extra('headpose view'):
+    with needed_by('headpose view'):
         from headpose_ros.tools.view import view
     view(options.host, options.port, options.style, ros_arguments)
     return 0

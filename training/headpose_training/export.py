@@ -1,4 +1,4 @@
-"""From checkpoints to weights: safetensors and a card."""
+"""From checkpoints to weights: safetensors, the same network as ONNX, and a card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 from headpose_ros.models.hopenet import published_state
 from headpose_ros.models.registry import MODELS, ModelSpec
-from headpose_ros.models.weights import assemble, save_weights, sha256
+from headpose_ros.models.released import WeightsFile, sha256
+from headpose_ros.models.weights import assemble, load_model, save_weights
+from headpose_ros.perception.backends.exported import exported
+from headpose_ros.perception.verify import difference
 from torch import Tensor
 
 from headpose_training.checkpoints import mean_of, read_tensors
@@ -21,7 +24,7 @@ _PUBLISHED_HOPENET_MARGIN = 1.96
 
 
 def export(checkpoint: Path, out: Path, description: Path, mean_with: Sequence[Path] = ()) -> None:
-    """Write `<out>.safetensors` and `<out>.json`.
+    """Write `<out>.safetensors`, `<out>.onnx` for robots without PyTorch, and a card, `<out>.json`.
 
     Args:
         checkpoint: A checkpoint of `headpose-train fit`; the averaged weights are taken.
@@ -65,11 +68,30 @@ def _write(
 ) -> None:
     file = out.with_suffix('.safetensors')
     file.parent.mkdir(parents=True, exist_ok=True)
+    # What was there before is of other weights.
+    out.with_suffix('.json').unlink(missing_ok=True)
+    out.with_suffix('.onnx').unlink(missing_ok=True)
     save_weights(file, spec, state, options)
     card |= {'model': spec.name, 'options': dict(options)}
-    card |= {'bytes': file.stat().st_size, 'sha256': sha256(file)}
+    card |= _digest(file)
+    onnx = out.with_suffix('.onnx')
+    if spec.onnx:
+        card['onnx'] = _write_onnx(file, onnx)
     out.with_suffix('.json').write_text(json.dumps(card, indent=2) + '\n', encoding='utf-8')
-    print(f'{file}: {card["bytes"] / 1e6:.2f} MB, sha256 {card["sha256"]}')
+
+
+def _write_onnx(weights: Path, onnx: Path) -> dict[str, Any]:
+    """Write the ONNX form of weights, compare both, and return its line of the card."""
+    digest = sha256(weights)
+    onnx.write_bytes(exported(load_model(str(weights)), digest))
+    print(difference(WeightsFile(weights, digest, onnx, {})))
+    return _digest(onnx)
+
+
+def _digest(file: Path) -> dict[str, Any]:
+    size, digest = file.stat().st_size, sha256(file)
+    print(f'{file}: {size / 1e6:.2f} MB, sha256 {digest}')
+    return {'bytes': size, 'sha256': digest}
 
 
 def _read_description(path: Path) -> dict[str, Any]:

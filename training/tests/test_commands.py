@@ -17,7 +17,9 @@ import pytest
 import torch
 from headpose_ros.models.hopenet import Hopenet
 from headpose_ros.models.registry import MODELS
+from headpose_ros.models.released import find_weights
 from headpose_ros.models.weights import load_model, save_weights
+from headpose_ros.perception.infer import FaceNetwork
 
 from headpose_training.checkpoints import load_weights, mean_of, start_from
 from headpose_training.cli import COMMANDS, main
@@ -145,6 +147,15 @@ def test_exported_weights_load_with_their_card(weights):
     assert model.spec.name == 'mnn_lite'
     assert model.card['license'] == 'Apache-2.0'
     assert model.card['bytes'] == weights.stat().st_size
+
+
+def test_exported_weights_have_an_onnx_form_for_robots_without_torch(weights):
+    found = find_weights(str(weights))
+    assert found.card['onnx']['bytes'] == found.onnx.stat().st_size
+    network = FaceNetwork(found, 'cpu')
+    assert network.backends.current.name == 'onnxruntime'
+    assert not network.backends.degraded
+    assert network.spec == load_model(str(weights)).spec
 
 
 def test_evaluate_writes_report_and_pictures(weights, real_faces, tmp_path):

@@ -11,7 +11,8 @@ from headpose_ros.geometry.rotations import (
     matrix_from_aflw,
     matrix_from_mnn_euler,
 )
-from headpose_ros.models.weights import FOLDER, load_model
+from headpose_ros.models.released import FOLDER
+from headpose_ros.models.weights import load_model
 from headpose_ros.perception.infer import Estimate
 from scipy.spatial.transform import Rotation
 

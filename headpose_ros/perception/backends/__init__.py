@@ -1,5 +1,5 @@
-"""Ways to run a network, all from the same crops to the same named arrays.
+"""Two ways to run a network, both from the same crops to the same named arrays.
 
-`choose.py` says which of them is tried when; every other module here is one of them or what they
-share.
+ONNX Runtime on CPUs, PyTorch on GPUs and wherever ONNX lacks something. `choose.py` says which is
+tried when. Only `pytorch.py`, `deployed.py` and `exported.py` import PyTorch.
 """

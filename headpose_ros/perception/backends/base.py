@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.models.registry import ModelSpec
+from headpose_ros.perception.device import Device
+
+if TYPE_CHECKING:
+    from headpose_ros.models.released import WeightsFile
+    from headpose_ros.models.weights import LoadedModel
+
+#: What a backend is made of: weights on disk, or a network that is in PyTorch already.
+Model: TypeAlias = Union['WeightsFile', 'LoadedModel']
 
 
 class BackendError(HeadposeError):
@@ -20,12 +29,14 @@ class Backend(ABC):
 
     Attributes:
         name: One of `choose.BACKENDS`.
+        spec: How the network is fed.
         device: Where the network computes.
         details: What else decides its speed, such as threads or precision, in a few words.
     """
 
     name: str
-    device: torch.device
+    spec: ModelSpec
+    device: Device
     details: str = ''
 
     @abstractmethod

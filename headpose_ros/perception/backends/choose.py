@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from headpose_ros.models.weights import LoadedModel
-from headpose_ros.perception.backends.base import Backend, BackendError
-from headpose_ros.perception.backends.deployed import example
+from headpose_ros.errors import HeadposeError
+from headpose_ros.extras import how_to_get
+from headpose_ros.models.registry import ModelSpec, WeightsError
+from headpose_ros.models.released import WeightsFile
+from headpose_ros.perception.backends.base import Backend, BackendError, Model
+from headpose_ros.perception.backends.onnx_runtime import OnnxRuntimeBackend, of_file
 from headpose_ros.perception.backends.trial import check
+from headpose_ros.perception.device import CPU, Device
+
+if TYPE_CHECKING:
+    from headpose_ros.models.weights import LoadedModel
 
 _log = logging.getLogger(__name__)
-_CPU = torch.device('cpu')
 
-#: What may be asked for. `auto` tries those of `_AUTO` for its device in their order.
-BACKENDS = ('auto', 'eager', 'compile', 'cudagraph', 'onnxruntime', 'tensorrt', 'openvino')
-#: Fastest first, by docs/performance.md. torch.compile and TensorRT may take minutes to start, so
-#: they are for those who ask.
-_AUTO = {
-    'cuda': ('cudagraph', 'eager'),
-    'cpu': ('onnxruntime', 'openvino', 'eager'),
-}
-_CUDA_ONLY = ('cudagraph', 'tensorrt')
-_CPU_ONLY = ('openvino',)
+#: What may be asked for; `auto` is the first of `_AUTO` that works.
+BACKENDS = ('auto', 'onnxruntime', 'torch')
+_AUTO = {'cuda': ('torch',), 'cpu': ('onnxruntime', 'torch')}
 
 
 class Fallbacks:
@@ -41,33 +40,48 @@ class Fallbacks:
         backend: One of `BACKENDS`.
 
     Attributes:
-        current: The backend in use; none while it rests.
+        spec: How the network is fed.
         device: Where it runs.
         reason: Why that one, in a sentence.
-        warn: Told about every fall-back; logs by default.
+        warn: Receives a sentence at every fall-back; logs by default.
 
     Raises:
-        BackendError: The name is unknown.
+        BackendError: The name is unknown, or nothing can run the network here.
+        WeightsError: The weights are damaged, or of another network.
     """
 
-    def __init__(self, model: LoadedModel, device: torch.device, backend: str = 'auto') -> None:
+    spec: ModelSpec
+    device: Device
+    reason: str
+
+    def __init__(self, model: Model, device: Device, backend: str = 'auto') -> None:
         if backend not in BACKENDS:
             raise BackendError(
                 f'unknown backend {backend!r}: expected one of {", ".join(BACKENDS)}'
             )
         self.warn: Callable[[str], None] = _log.warning
-        self._model = model
+        self._model = model if _has_onnx(model) else _in_torch(model)
         self._wanted = device
         self._asked = backend
-        self._resting = False
+        self._current: Backend | None = None
         self._start()
+
+    @property
+    def current(self) -> Backend:
+        """Return the backend in use.
+
+        Raises:
+            BackendError: None works any more, or it rests.
+        """
+        if self._current is None:
+            raise BackendError(f'no backend runs: {"; ".join(self._missing) or "it rests"}')
+        return self._current
 
     def rest(self) -> None:
         """Give the memory of a GPU back; :meth:`wake` comes before the next run."""
-        if self.device.type == 'cuda' and not self._resting:
-            self._resting = True
-            del self.current
-            torch.cuda.empty_cache()
+        if self.device.type == 'cuda' and self._current is not None:
+            self._current = None
+            _free_gpu()
 
     def wake(self) -> None:
         """Take the memory again after :meth:`rest`.
@@ -75,18 +89,8 @@ class Fallbacks:
         Raises:
             BackendError: No backend works any more.
         """
-        if self._resting:
+        if self._current is None:
             self._start()
-
-    def _start(self) -> None:
-        self._resting = False
-        self._left = iter(_candidates(self._wanted, self._asked))
-        self._missing: list[str] = []
-        self._take(self._next())
-
-    def _take(self, backend: Backend) -> None:
-        self.current, self.device = backend, backend.device
-        self.reason = self._reason()
 
     def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Run the network, see `Backend.run`; a backend that fails is left for good."""
@@ -94,34 +98,52 @@ class Fallbacks:
             try:
                 return self.current.run(crops)
             except Exception as error:  # each runtime has errors of its own
-                if _is_last_resort(self.current.name, self.current.device):
+                if self._current is None or not self._left:
                     raise
-                failed = f'{self.current.name} on {self.current.device}: {_line(error)}'
-            self._missing.append(failed)
-            del self.current  # so that it holds no memory while the next one is made
-            self._take(self._next())
-            self.warn(f'the network fell back to {self.reason}')
+                self._fall_back(error)
 
-    def _next(self) -> Backend:
-        """Make the next backend that starts and runs."""
-        for name, device in self._left:
+    def _start(self) -> None:
+        self._missing: list[str] = []
+        self._left = list(_candidates(self._wanted, self._asked))
+        self._take_next()
+
+    def _fall_back(self, error: Exception) -> None:
+        """Replace the backend that failed; where nothing can, keep it unless it fills a GPU."""
+        failed = self.current
+        self._missing.append(f'{failed.name} on {failed.device}: {_line(error)}')
+        if failed.device.type == 'cuda':
+            self._current = None  # so that it holds no memory while the next one is made
+        try:
+            self._take_next()
+        except BackendError:
+            raise error from None
+        self.warn(f'the network fell back to {self.reason}')
+
+    def _take_next(self) -> None:
+        """Take the next backend that starts and runs."""
+        problem: Exception | None = None
+        while self._left:
+            name, device = self._left.pop(0)
             try:
                 backend = make(self._model, device, name)
-                check(backend.run(example(self._model.spec).numpy()), self._model.spec)
+                check(backend.run(_example(backend.spec)), backend.spec)
             except Exception as error:  # each runtime has errors of its own
-                if _is_last_resort(name, device):
-                    raise
+                problem = error
                 self._missing.append(f'{name} on {device}: {_line(error)}')
                 continue
-            return backend
-        raise BackendError(f'no backend works: {"; ".join(self._missing)}')
+            self._current, self.spec, self.device = backend, backend.spec, backend.device
+            self.reason = self._reason(backend)
+            return
+        if isinstance(problem, WeightsError):
+            raise problem
+        raise BackendError(f'no backend works: {"; ".join(self._missing)}') from problem
 
-    def _reason(self) -> str:
-        chosen = f'{self.current.name} on {self.current.device} ({self.current.details})'
+    def _reason(self, backend: Backend) -> str:
+        chosen = f'{backend.name} on {backend.device} ({backend.details})'
         if self._missing:
             return f'{chosen}, as these do not work: {"; ".join(self._missing)}'
         if self._asked == 'auto':
-            return f'{chosen}, the fastest for {self.current.device.type} that starts quickly'
+            return f'{chosen}, the fastest for {backend.device.type}'
         return f'{chosen}, as asked'
 
     @property
@@ -130,7 +152,7 @@ class Fallbacks:
         return bool(self._missing)
 
 
-def make(model: LoadedModel, device: torch.device, name: str) -> Backend:
+def make(model: Model, device: Device, name: str) -> Backend:
     """Make one backend.
 
     Args:
@@ -140,40 +162,63 @@ def make(model: LoadedModel, device: torch.device, name: str) -> Backend:
 
     Raises:
         BackendError: It does not work here; the text says why.
+        WeightsError: The weights are damaged, or of another network.
     """
-    wrong = (_CPU_ONLY, 'cpu') if device.type == 'cuda' else (_CUDA_ONLY, 'cuda')
-    if name in wrong[0]:
-        raise BackendError(f'{name} needs device {wrong[1]}, not {device}')
-    # Imported when asked for: each costs a node's start something.
-    if name in ('onnxruntime', 'tensorrt'):
-        from headpose_ros.perception.backends.onnx_runtime import OnnxRuntimeBackend
+    if name == 'torch':
+        loaded = _in_torch(model)
+        from headpose_ros.perception.backends.pytorch import TorchBackend
 
-        return OnnxRuntimeBackend(model, device, name)
-    if name == 'openvino':
-        from headpose_ros.perception.backends.open_vino import OpenVinoBackend
+        return TorchBackend(loaded, device)
+    if device != CPU:
+        raise BackendError(f'{name} runs on the CPU, not on {device}')
+    if isinstance(model, WeightsFile) and model.onnx is not None:
+        return of_file(model, model.onnx)
+    loaded = _in_torch(model)
+    from headpose_ros.perception.backends.exported import exported
 
-        return OpenVinoBackend(model)
-    if name == 'eager':
-        from headpose_ros.perception.backends.eager import EagerBackend
-
-        return EagerBackend(model, device)
-    from headpose_ros.perception.backends.static import StaticBackend
-
-    return StaticBackend(model, device, compiled=name == 'compile')
+    return OnnxRuntimeBackend(exported(loaded), loaded.spec.name)
 
 
-def _candidates(device: torch.device, backend: str) -> Iterator[tuple[str, torch.device]]:
-    """Yield names and devices to try: what was asked for, then what always works."""
-    names = list(_AUTO[device.type]) if backend == 'auto' else [backend, 'eager']
-    yield from ((name, device) for name in dict.fromkeys(names))
-    if device != _CPU:
-        yield from ((name, _CPU) for name in _AUTO['cpu'])
+def _has_onnx(model: Model) -> bool:
+    return isinstance(model, WeightsFile) and model.onnx is not None
 
 
-def _is_last_resort(name: str, device: torch.device) -> bool:
-    return name == 'eager' and device == _CPU
+def _in_torch(model: Model) -> LoadedModel:
+    """Return the network in PyTorch.
+
+    Raises:
+        BackendError: PyTorch or another package is missing; the text says how to get it.
+    """
+    try:
+        from headpose_ros.models.weights import load_model
+
+        return load_model(str(model.path)) if isinstance(model, WeightsFile) else model
+    except ModuleNotFoundError as error:
+        module = error.name or str(error)
+        text = f'the package {module} is missing ({how_to_get(module)})'
+        if not _has_onnx(model):
+            text = f'weights without an .onnx file beside them need PyTorch: {text}'
+        raise BackendError(text) from error
+
+
+def _candidates(device: Device, backend: str) -> Iterator[tuple[str, Device]]:
+    """Yield names and devices to try: what was asked for, then what else there is."""
+    names = list(_AUTO[device.type]) if backend == 'auto' else [backend, 'torch']
+    tried = [(name, device) for name in names] + [(name, CPU) for name in _AUTO['cpu']]
+    yield from dict.fromkeys(tried)
+
+
+def _example(spec: ModelSpec) -> NDArray[np.uint8]:
+    """Return a grey crop, uint8 (1, S, S, 3)."""
+    return np.full((1, spec.input_size, spec.input_size, 3), 128, np.uint8)
+
+
+def _free_gpu() -> None:
+    import torch
+
+    torch.cuda.empty_cache()
 
 
 def _line(error: Exception) -> str:
     text = next(iter(str(error).strip().splitlines()), '')
-    return text if isinstance(error, BackendError) else f'{type(error).__name__}: {text}'
+    return text if isinstance(error, HeadposeError) else f'{type(error).__name__}: {text}'

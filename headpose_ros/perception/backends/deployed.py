@@ -26,9 +26,6 @@ class Deployed(nn.Module):
         network: Maps normalised (B, 3, S, S) to `FaceOutputs`.
         spec: How to feed it.
         dtype: What the network computes in.
-
-    Attributes:
-        names: Of the outputs, in their order.
     """
 
     def __init__(
@@ -42,8 +39,6 @@ class Deployed(nn.Module):
         self.register_buffer('variance', std.flatten().square(), persistent=False)
         self.mean: Tensor
         self.variance: Tensor
-        with torch.inference_mode():
-            self.names = tuple(self.named(example(spec)))
 
     def named(self, crops: Tensor) -> dict[str, Tensor]:
         """Map uint8 (B, S, S, 3) BGR to float32 tensors, see `readings`."""
@@ -75,11 +70,6 @@ def readings(outputs: FaceOutputs) -> dict[str, Tensor]:
     for logit in given.keys() & {'visibility', 'face', 'eye_seen'}:
         given[logit] = given[logit].float().sigmoid()
     return {name: value.float() for name, value in given.items()}
-
-
-def example(spec: ModelSpec, count: int = 1) -> Tensor:
-    """Return `count` grey crops, uint8 (count, S, S, 3)."""
-    return torch.full((count, spec.input_size, spec.input_size, 3), 128, dtype=torch.uint8)
 
 
 def deployed(model: LoadedModel, dtype: torch.dtype = torch.float32) -> Deployed:

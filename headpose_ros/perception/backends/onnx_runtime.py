@@ -1,63 +1,73 @@
-"""ONNX Runtime: on the CPU, and on NVIDIA GPUs where its package has those providers."""
+"""ONNX Runtime on the CPU: the `.onnx` beside released weights, or one made from PyTorch."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from headpose_ros.models.weights import LoadedModel
+from headpose_ros.models.registry import spec_of
+from headpose_ros.models.released import WeightsFile, read_weights_file
+from headpose_ros.models.safetensors_check import shown_path
 from headpose_ros.perception.backends.base import Backend, BackendError
-from headpose_ros.perception.backends.exported import INPUT, exported
+from headpose_ros.perception.device import CPU
 from headpose_ros.perception.onnx_session import open_session
+from headpose_ros.perception.threads import cpu_threads
+
+#: Name of the only input: uint8 (B, S, S, 3) BGR.
+INPUT = 'crops'
+#: In the metadata: digest of the `.safetensors` that a file was made from.
+MADE_FROM = 'sha256'
 
 
 class OnnxRuntimeBackend(Backend):
-    """ONNX Runtime, float32.
+    """ONNX Runtime, float32, on the CPU.
 
     Args:
-        model: The network with its weights.
-        device: CPU or CUDA.
-        name: `onnxruntime`, or `tensorrt` for that provider.
+        file: Content of an ONNX file of `exported.exported`.
+        source: Where it comes from, for errors.
+
+    Attributes:
+        made_from: sha256 of the weights that the file was made from; empty where it does not say.
 
     Raises:
-        BackendError: The package or the provider is missing, or the network cannot be exported.
+        BackendError: The package is missing, or cannot load the file.
+        WeightsError: The file is of another network or version.
     """
 
-    def __init__(self, model: LoadedModel, device: torch.device, name: str = 'onnxruntime') -> None:
+    name, device = 'onnxruntime', CPU
+
+    def __init__(self, file: bytes, source: object) -> None:
         try:
-            import onnxruntime
+            self._session = open_session(file)
         except ImportError as error:
             raise BackendError(
                 'the package onnxruntime is missing (pip install onnxruntime)'
             ) from error
-        self.name, self.device = name, device
-        provider, settings = _provider(name, device)
-        there = onnxruntime.get_available_providers()
-        if provider not in there:
-            raise BackendError(f'onnxruntime has no {provider}, only {", ".join(there)}')
-        file = exported(model)
-        try:
-            self._session = open_session(file.onnx, provider, settings)
         except Exception as error:  # the package's errors have no common class
-            raise BackendError(f'onnxruntime cannot load {model.spec.name}: {error}') from error
-        if self._session.get_providers()[0] != provider:
-            raise BackendError(f'onnxruntime could not start {provider}: its libraries are missing')
-        self._names = file.names
-        threads = f'{torch.get_num_threads()} threads'
-        self.details = threads if device.type == 'cpu' else provider
+            raise BackendError(f'onnxruntime cannot load {source}: {error}') from error
+        header = self._session.get_modelmeta().custom_metadata_map
+        self.spec = spec_of(header, source)
+        self.made_from = header.get(MADE_FROM, '')
+        self.details = f'{cpu_threads()} threads'
+        self._names = [output.name for output in self._session.get_outputs()]
 
     def run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Run the network, see `Backend.run`."""
         return dict(zip(self._names, self._session.run(None, {INPUT: crops}), strict=True))
 
 
-def _provider(name: str, device: torch.device) -> tuple[str, dict[str, Any]]:
-    index = {'device_id': device.index or 0}
-    if device.type == 'cpu':
-        return 'CPUExecutionProvider', {}
-    if name == 'tensorrt':
-        return 'TensorrtExecutionProvider', {**index, 'trt_fp16_enable': True}
-    return 'CUDAExecutionProvider', index
+def of_file(weights: WeightsFile, onnx: Path) -> OnnxRuntimeBackend:
+    """Return what runs the ONNX file beside weights.
+
+    Raises:
+        BackendError: As above, or the file was made from other weights.
+        WeightsError: As above.
+    """
+    backend = OnnxRuntimeBackend(read_weights_file(onnx), shown_path(onnx))
+    if backend.made_from != weights.sha256:
+        raise BackendError(
+            f'{onnx} was not made from {weights.path.name}; export both with headpose-train export'
+        )
+    return backend

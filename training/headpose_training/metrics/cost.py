@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.models.weights import LoadedModel
+from headpose_ros.perception.device import Device
 from headpose_ros.perception.infer import FaceNetwork
+from headpose_ros.perception.threads import cpu_threads
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -56,7 +58,7 @@ def cost(
         parameters=sum(p.numel() for p in model.network.parameters()),
         gmac=_gmac(model),
         ms_per_face=_milliseconds(network, image, window),
-        threads=torch.get_num_threads(),
+        threads=cpu_threads(),
         device=_device_name(network.device),
     )
 
@@ -77,5 +79,5 @@ def _milliseconds(network: FaceNetwork, image: NDArray[np.uint8], window: CropWi
     return 1000 * median(times[_WARM_UP:])
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else str(device)
+def _device_name(device: Device) -> str:
+    return torch.cuda.get_device_name(str(device)) if device.type == 'cuda' else str(device)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
-from headpose_ros.models.weights import LoadedModel, released_file
+from headpose_ros.models.released import released_file
+from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.infer import Estimate, FaceNetwork
 from rich.progress import track
 
