@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.time import Time
 
@@ -33,6 +35,7 @@ from headpose_ros.ros.callbacks import PASSES
 from headpose_ros.ros.diagnostics import (
     ERROR,
     NOT_ACTIVE,
+    RESTING,
     SILENT_AFTER,
     WARN,
     Diagnostics,
@@ -53,6 +56,9 @@ from headpose_ros.ros.worker import JOIN, Watch, Worker
 
 #: A worker that has images and gives no answer for so long has stalled, s.
 STALLED_AFTER = 4.0
+
+#: How often a node that is lazy looks for subscribers, s: less than a frame of most cameras.
+_LOOK_FOR_AUDIENCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,11 @@ class PoseNode(AutostartNode):
             options_ = input_options(self._config)
             self._cameras[name] = CameraInput(self, name, options_, self._take_image)
         self._rates = {name: Rates() for name in self._cameras}
+        self._resting = False
+        if self._config.lazy:
+            # On a steady clock: simulated time may stand still.
+            clock = Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(_LOOK_FOR_AUDIENCE, self._rest_or_wake, clock=clock)
         self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
@@ -143,6 +154,7 @@ class PoseNode(AutostartNode):
         self._worker.start()
         for camera in self._cameras.values():
             camera.start()
+        self._resting = False
         return super().on_activate(state)
 
     def destroy_node(self) -> None:
@@ -151,6 +163,16 @@ class PoseNode(AutostartNode):
         with self.barrier('shutdown'):
             self.stop()
         super().destroy_node()
+
+    def _rest_or_wake(self) -> None:
+        """Take in images only while somebody listens to what comes of them."""
+        if self._worker is None:
+            return
+        resting = not any(outputs.has_audience for outputs in self._outputs.values())
+        if resting != self._resting:
+            self._resting = resting
+            for camera in self._cameras.values():
+                camera.stop() if resting else camera.resume()
 
     def stop(self) -> None:
         """Undo on_activate; harmless when nothing runs.
@@ -161,6 +183,7 @@ class PoseNode(AutostartNode):
         worker, self._worker = self._worker, None
         if worker is None:
             return
+        self._resting = False
         for camera in self._cameras.values():
             camera.stop()
         for name in self._waiting.close():
@@ -241,7 +264,7 @@ class PoseNode(AutostartNode):
     def _statuses(self) -> list[Any]:
         """Return the node's and the cameras' diagnostics; log what is silent."""
         found = [status(f'{self.get_name()}: node', *self._node_findings())]
-        active = self._worker is not None
+        active = self._worker is not None and not self._resting
         now = self.get_clock().now()
         for name, camera in self._cameras.items():
             publishers = self.count_publishers(camera.image_topic) if active else 0
@@ -265,7 +288,8 @@ class PoseNode(AutostartNode):
             'device asked for': self._config.device,
             'device memory (MB)': round(gpu_memory(network.device) / 1e6, 1),
         }
-        found = self._stall_findings()
+        found = [RESTING] if self._resting else []
+        found += self._stall_findings()
         if device == 'cpu' and self._config.device == 'auto' and has_gpu():
             text = f'runs on the CPU though a GPU is there: {why_no_gpu()}'
             found.append(Finding(WARN, text))

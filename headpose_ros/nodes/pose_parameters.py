@@ -207,6 +207,13 @@ class PoseConfig:
         'End the process with exit code 2 when images come and the network gives no answer for '
         '4 s, so that it is started again by whoever watches it. Diagnostics show an error anyway.',
     )
+    lazy: bool = parameter(
+        False,
+        'Rest, without taking in images, while nobody subscribes to anything but /tf and '
+        '/diagnostics. Who listens to /tf cannot be known: leave it off where only the frames of '
+        'faces are used.',
+        read_only=True,
+    )
     autostart: bool = parameter(
         True, 'Configure and activate without a lifecycle manager.', read_only=True
     )

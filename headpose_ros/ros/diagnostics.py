@@ -40,8 +40,8 @@ class Finding:
     """Something that is wrong, and what helps.
 
     Attributes:
-        level: WARN or ERROR of DiagnosticStatus.
-        text: What is wrong, then what to do.
+        level: Of DiagnosticStatus.
+        text: What is wrong, then what to do; of level OK what is as it was asked for.
     """
 
     level: bytes
@@ -50,6 +50,8 @@ class Finding:
 
 #: What a lifecycle node says while it does nothing.
 NOT_ACTIVE = Finding(WARN, 'not active: ros2 lifecycle set <node> configure, then activate')
+#: What a lazy node says while nobody wants its results.
+RESTING = Finding(OK, 'rests, as nobody subscribes to its results (parameter lazy)')
 
 
 @dataclass

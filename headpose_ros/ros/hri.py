@@ -30,13 +30,16 @@ class HriFaces:
     Args:
         node: The node that publishes.
 
+    Attributes:
+        tracked: Publisher of the ids.
+
     Raises:
         HeadposeError: hri_msgs is not installed.
     """
 
     def __init__(self, node: Node) -> None:
         self._node, self._types = node, _hri_msgs()
-        self._tracked = node.create_publisher(
+        self.tracked = node.create_publisher(
             self._types.IdsList, f'{_ROOT}/tracked', qos.reliable()
         )
         self._faces: dict[str, dict[str, Any]] = {}
@@ -53,7 +56,7 @@ class HriFaces:
             image: uint8 (H, W, 3) BGR, for `cropped`; None for no such images.
         """
         self._follow([face.id for face in faces])
-        heard(self._tracked, lambda: ids_message(self._types, header, faces))
+        heard(self.tracked, lambda: ids_message(self._types, header, faces))
         for face in faces:
             self._publish_face(header, size, face, image)
 
@@ -68,7 +71,7 @@ class HriFaces:
     def destroy(self) -> None:
         """Withdraw all publishers."""
         self._follow([])
-        self._node.destroy_publisher(self._tracked)
+        self._node.destroy_publisher(self.tracked)
 
     def _follow(self, names: Sequence[str]) -> None:
         """Have publishers for these faces and no others."""

@@ -105,8 +105,13 @@ class CameraInput:
         self._forget()
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe; nothing is known of the camera yet."""
         self._forget()
+        self.resume()
+
+    def resume(self) -> None:
+        """Subscribe again after :meth:`stop`, with the calibration that was known."""
+        self._last_image = time.monotonic()
         compressed = self.options.transport == 'compressed'
         image = f'{self.name}/image_raw' + ('/compressed' if compressed else '')
         kind = CompressedImage if compressed else Image

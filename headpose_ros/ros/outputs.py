@@ -108,6 +108,13 @@ class FaceOutputs:
         self._publish_poses(Header(stamp=header.stamp, frame_id=frame), size, moved)
         return True
 
+    @property
+    def has_audience(self) -> bool:
+        """Whether somebody subscribes to anything but TF."""
+        publishers = [self._faces, self._main, self._markers, self._cloud]
+        publishers += [] if self._hri is None else [self._hri.tracked]
+        return any(publisher.get_subscription_count() for publisher in publishers)
+
     def destroy(self) -> None:
         """Withdraw the publishers."""
         for publisher in (self._faces, self._main, self._markers, self._cloud):
