@@ -17,6 +17,8 @@ from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.crop import cut
+from headpose_ros.perception.device import CPU
+from headpose_ros.perception.threads import limit_cpu_threads
 
 _ROUNDS, _CALLS = 7, 3
 _BIG = 1024  # side of the matrices; 4 MiB each
@@ -25,11 +27,12 @@ _COPY = 32 * 2**20  # float32 numbers: far beyond the caches
 
 def ceilings_and_models() -> dict[str, Any]:
     """Measure ceilings and networks in turn, on one thread."""
+    limit_cpu_threads(1)
     torch.set_num_threads(1)
     a, source = torch.rand(_BIG, _BIG), torch.rand(_COPY)
     target = torch.empty_like(source)
     models = {'mnn_lite': mnn_lite(), 'mnn_encoder': random_model('mnn_encoder')}
-    runners = {name: Fallbacks(model, torch.device('cpu')) for name, model in models.items()}
+    runners = {name: Fallbacks(model, CPU) for name, model in models.items()}
     calls: dict[str, Callable[[], Any]] = {'product': lambda: a @ a}
     calls['copy'] = lambda: target.copy_(source)
     for name, model in models.items():

@@ -18,7 +18,9 @@ from pictures import crowd, photograph
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.models.registry import MODELS
+from headpose_ros.models.released import find_weights
 from headpose_ros.models.weights import LoadedModel, load_model
+from headpose_ros.perception.threads import limit_cpu_threads
 
 Call = Callable[[], Any]
 _SIZE = (640, 480)
@@ -62,9 +64,10 @@ def random_model(name: str) -> LoadedModel:
 
 def model_only(model: Callable[[], LoadedModel], backend: str) -> Call:
     from headpose_ros.perception.backends.choose import make
+    from headpose_ros.perception.device import CPU
 
     loaded = model()
-    runner = make(loaded, torch.device('cpu'), backend)
+    runner = make(loaded, CPU, backend)
     size = loaded.spec.input_size
     crops = np.full((1, size, size, 3), 128, np.uint8)
     return lambda: runner.run(crops)
@@ -112,7 +115,7 @@ def estimate(faces: int, backend: str) -> Call:
     """Return crop to result: windows of a frame in, rotations and landmarks out."""
     from headpose_ros.perception.infer import FaceNetwork
 
-    network = FaceNetwork(load_model(DEFAULT_MODEL), 'cpu', backend)
+    network = FaceNetwork(find_weights(DEFAULT_MODEL), 'cpu', backend)
     frames = video()
     windows = [CropWindow(320.0 + i, 240.0, 150.0, 0.02 * i) for i in range(faces)]
     return lambda: network.estimate(next(frames), windows)
@@ -301,16 +304,13 @@ ROWS: dict[str, Row] = {
     'mnn_lite, plain PyTorch': Row('model only', lambda: plain(mnn_lite)),
     **{
         f'mnn_lite, {backend}': Row('model only', lambda b=backend: model_only(mnn_lite, b))
-        for backend in ('eager', 'onnxruntime', 'openvino')
+        for backend in ('torch', 'onnxruntime')
     },
     'mnn_lite, onnxruntime, 2 threads': Row(
         'model only', lambda: model_only(mnn_lite, 'onnxruntime'), threads=2
     ),
     'mnn encoder, plain PyTorch': Row('model only', lambda: plain(_encoder)),
-    **{
-        f'mnn encoder, {backend}': Row('model only', lambda b=backend: model_only(_encoder, b))
-        for backend in ('onnxruntime', 'openvino')
-    },
+    'mnn encoder, onnxruntime': Row('model only', lambda: model_only(_encoder, 'onnxruntime')),
     'Hopenet, plain PyTorch': Row('model only', lambda: plain(lambda: random_model('hopenet'))),
     '6DRepNet, plain PyTorch': Row('model only', repvgg),
     **{
@@ -322,7 +322,7 @@ ROWS: dict[str, Row] = {
     'crop to result, 1 face, 2 threads': Row(
         'crop to result', lambda: estimate(1, 'auto'), threads=2
     ),
-    'crop to result, 1 face, eager': Row('crop to result', lambda: estimate(1, 'eager')),
+    'crop to result, 1 face, torch': Row('crop to result', lambda: estimate(1, 'torch')),
     'tracked frame': Row('frame to result', lambda: tracked('auto')),
     'tracked frame, 2 threads': Row('frame to result', lambda: tracked('auto'), threads=2),
     'MediaPipe Face Mesh': Row('frame to result', mediapipe, threads=2),
@@ -349,6 +349,7 @@ ROWS: dict[str, Row] = {
 
 
 def set_threads(count: int) -> None:
+    limit_cpu_threads(count)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
 

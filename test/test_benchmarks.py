@@ -78,7 +78,10 @@ def test_the_page_tells_what_was_measured_and_what_is_missing(module):
         'arithmetic': 1e11,
         'memory': 1e10,
         'profile': {'stages_ms': {'crop': 0.2}, 'operations': {'conv': 0.5}},
-        'startup': {'configure to first pose': 1.5},
+        'footprint': {
+            'about': 'a machine',
+            'values': {'environment of make demo': 700.0},
+        },
         'live': {'1 faces, 1 camera': dict.fromkeys(LIVE, 0.25)},
         'accuracy': {'dlib': {'missing': 'dlib'}},
     }
@@ -86,7 +89,7 @@ def test_the_page_tells_what_was_measured_and_what_is_missing(module):
     for text in (
         '| tracked frame | 1 | 4.50 | 6.00 | 300 |',
         '| MediaPipe Face Mesh | | not run: a package | | |',
-        '| configure to first pose | 1.50 | <= 3.0 |',
+        '| environment of make demo | MB | 700.0 | <= 750 |',
         '| 1 faces, 1 camera | 25% |',
         '| dlib | not run: dlib is missing |',
         'no GPU was at hand',
