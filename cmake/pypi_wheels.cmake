@@ -43,3 +43,10 @@ function(headpose_ros_drop_foreign_includes)
 endfunction()
 # Deferred to the end of the directory, when every find_package has run.
 cmake_language(DEFER CALL headpose_ros_drop_foreign_includes)
+
+# Python needs the C type supports alone, and C++ is half of what there is to generate and compile.
+# A macro, since the list is a variable of the caller. Called before rosidl_generate_interfaces.
+macro(headpose_ros_leave_out_cpp)
+  list(FILTER AMENT_EXTENSIONS_rosidl_generate_idl_interfaces EXCLUDE
+    REGEX "^rosidl_(generator|typesupport|typesupport_fastrtps|typesupport_introspection)_cpp:")
+endmacro()
