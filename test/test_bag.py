@@ -376,7 +376,7 @@ def test_bags_may_have_any_name(
 
 def _mcap(path: Path, pictures: list[np.ndarray], others: dict[str, tuple[str, str, str]]) -> Path:
     """Write an MCAP file of images and of topics with name, language and text of a schema."""
-    writer_module = pytest.importorskip('mcap.writer', reason='pip install headpose-ros[demo]')
+    writer_module = pytest.importorskip('mcap.writer', reason='pip install mcap')
     with path.open('wb') as stream:
         writer = writer_module.Writer(stream)
         writer.start('ros2')
@@ -519,7 +519,7 @@ def _left_in(folder: Path) -> int:
     if files := list(folder.glob('*.db3')):
         with closing(sqlite3.connect(files[0])) as database:
             return int(database.execute('SELECT count(*) FROM messages').fetchone()[0])
-    reader = pytest.importorskip('mcap.stream_reader', reason='pip install headpose-ros[demo]')
+    reader = pytest.importorskip('mcap.stream_reader', reason='pip install mcap')
     records = pytest.importorskip('mcap.records')
     with next(folder.glob('*.mcap')).open('rb') as stream, suppress(Exception):
         found = 0
