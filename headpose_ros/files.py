@@ -27,18 +27,6 @@ def check_new(path: Path, overwrite: bool = False) -> None:
         raise OutputError(f'{path} exists already: choose another name, or --overwrite it')
 
 
-def expanded(path: str | Path) -> Path:
-    """Return a path with `~` put into words.
-
-    Raises:
-        OutputError: There is no home folder.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise OutputError(f'{path}: there is no home folder for "~"; name it in full') from error
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder where there is none.
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.files import expanded
+from headpose_ros.foreign_files import FileError, user_path
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
 from headpose_ros.perception.yunet import DetectorError, load_yunet
 
@@ -129,7 +129,10 @@ def find_yunet(model: str = '') -> Path:
     Raises:
         DetectorError: There is no such file.
     """
-    path = expanded(model) if model else _YUNET
+    try:
+        path = user_path(model) if model else _YUNET
+    except FileError as error:
+        raise DetectorError(f'{model} (parameter detector_model): {error}') from error
     if not path.is_file():
         raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
     return path

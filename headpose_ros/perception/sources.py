@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.files import expanded
-from headpose_ros.foreign_files import FileError, read_bounded
+from headpose_ros.foreign_files import FileError, read_bounded, user_path
 from headpose_ros.perception.encoded import EncodedError, checked_file
 from headpose_ros.perception.photograph import photograph
 
@@ -262,7 +261,10 @@ def open_source(
         return DeviceSource(int(device[1]), width, height, fps)
     if not text:
         raise SourceError('no source given: expected a video, an image, a folder or /dev/videoN')
-    return _open_path(expanded(text))
+    try:
+        return _open_path(user_path(text))
+    except FileError as error:
+        raise SourceError(f'{text}: {error}') from error
 
 
 def _open_path(path: Path) -> Source:
