@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import json
 import os
-import py_compile
 import re
 import subprocess
 import sys
@@ -17,8 +16,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAUNCH_FILE = ROOT / 'launch' / 'pose.launch.py'
-DRIVER_LAUNCH_FILE = ROOT / 'launch' / 'driver_monitoring.launch.py'
 MESSAGES = (
     *('DriverEvent', 'DriverSignal', 'DriverState'),
     *('Face', 'Faces', 'FacialLandmarks', 'HeadPose'),
@@ -280,62 +277,3 @@ def test_tf_message_has_the_standard_type_hash():
     hashes = json.loads(description.read_text(encoding='utf-8'))['type_hashes']
     found = {entry['type_name']: entry['hash_string'] for entry in hashes}
     assert found['tf2_msgs/msg/TFMessage'] == TF_MESSAGE_HASH
-
-
-@pytest.mark.parametrize(
-    ('file', 'names'),
-    [
-        (
-            LAUNCH_FILE,
-            {
-                *('source', 'image_topic', 'camera_info_topic', 'model', 'device', 'params_file'),
-                *('overlay', 'rviz', 'namespace', 'use_sim_time', 'log_level'),
-            },
-        ),
-        (
-            DRIVER_LAUNCH_FILE,
-            {
-                *('pose', 'source', 'image_topic', 'zones', 'drive', 'params_file'),
-                *('rviz', 'namespace', 'use_sim_time', 'log_level'),
-            },
-        ),
-    ],
-)
-def test_launch_file_compiles_and_describes_its_arguments(file, names, tmp_path):
-    py_compile.compile(str(file), cfile=str(tmp_path / 'launch.pyc'), doraise=True)
-    tree = ast.parse(file.read_text(encoding='utf-8'))
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'DeclareLaunchArgument'
-    ]
-    for call in calls:
-        assert {'default_value', 'description'} <= {k.arg for k in call.keywords}
-    assert {ast.literal_eval(call.args[0]) for call in calls} == names
-
-
-def test_launch_file_starts_what_was_asked_for():
-    # Not plain 'launch': our own folder of that name would do.
-    pytest.importorskip('launch.actions', reason='launch is not on PyPI, a distribution has it')
-    pytest.importorskip('launch_ros', reason='launch_ros is not on PyPI, a distribution has it')
-    import launch
-
-    spec = importlib.util.spec_from_file_location('pose_launch', LAUNCH_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
-    def executables(**arguments: str) -> list[str]:
-        context = launch.LaunchContext()
-        context.launch_configurations.update(arguments)
-        for argument in module.ARGUMENTS:
-            argument.execute(context)
-        return [node.node_executable for node in module.start_nodes(context)]
-
-    assert module.generate_launch_description().entities
-    assert executables() == ['pose_node']
-    assert executables(source='0', overlay='true', rviz='true') == [
-        'pose_node',
-        'camera_node',
-        'overlay_node',
-        'rviz2',
-    ]
