@@ -92,15 +92,14 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
     from headpose_ros.nodes.camera import CameraNode
     from headpose_ros.nodes.pose import PoseNode
     from headpose_ros.nodes.runner import run
-    from headpose_ros.ros.share import share_file
 
     nodes: list[Callable[[], Any]] = [PoseNode, CameraNode] if options.source else [PoseNode]
     with tempfile.NamedTemporaryFile('w', suffix='.yaml') as chosen:
         # A second file and not `-p pose:model:=...`: that names a node without namespace only.
         yaml.safe_dump(_chosen_parameters(options), chosen)
         chosen.flush()
-        files = [options.params_file or share_file('config/pose.yaml'), chosen.name]
-        words = [word for file in files for word in ('--params-file', str(file))]
+        files = [options.params_file, chosen.name]
+        words = [word for file in files if file for word in ('--params-file', str(file))]
         if options.namespace:
             words += ['-r', f'__ns:=/{options.namespace.strip("/")}']
         words += ros_arguments[1:]
@@ -331,7 +330,7 @@ def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         '--file',
         default='all',
-        choices=('all', 'pose', 'driver_monitoring'),
+        choices=('all', 'camera', 'pose', 'overlay', 'driver_monitoring'),
         help='only those of config/FILE.yaml',
     )
     parser.set_defaults(command=_params)
@@ -344,21 +343,22 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.pose_parameters import PoseConfig
     from headpose_ros.ros.parameters import to_markdown, to_yaml
 
-    files: dict[str, dict[str, type[Any]]] = {
-        'pose': {'camera': CameraConfig, 'pose': PoseConfig, 'overlay': OverlayConfig},
-        'driver_monitoring': {'driver': DriverConfig},
+    files: dict[str, tuple[str, type[Any]]] = {
+        'camera': ('camera', CameraConfig),
+        'pose': ('pose', PoseConfig),
+        'overlay': ('overlay', OverlayConfig),
+        'driver_monitoring': ('driver', DriverConfig),
     }
-    nodes = {
-        name: config
-        for file, configs in files.items()
-        if options.file in (file, 'all')
-        for name, config in configs.items()
-    }
-    for name, config in nodes.items():
+    for file, (name, config) in files.items():
+        if options.file not in (file, 'all'):
+            continue
         if options.markdown:
             print(f'## {name} node\n\n{to_markdown(config)}')
-        else:
+        elif options.file == 'all':
             print(to_yaml(config, f'/**/{name}'))
+        else:
+            # For any node: the one form that ros2 param load takes whatever the namespace is.
+            print(to_yaml(config), end='')
     return 0
 
 

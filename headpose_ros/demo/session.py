@@ -162,6 +162,7 @@ def _parameters(options: DemoOptions) -> list[str]:
     values = {
         'camera:source': json.dumps(options.source),
         'camera:loop': 'false',
+        'camera:move_still': 'true',
         'camera:horizontal_fov': str(float(fov)),
         'pose:model': json.dumps(options.model),
         'pose:device': json.dumps(options.device),

@@ -87,7 +87,9 @@ class CameraConfig:
         read_only=True,
     )
     move_still: bool = parameter(
-        True, 'Pan, zoom and roll a single image in front of a virtual camera.', read_only=True
+        False,
+        'Pan, zoom and roll a single image before a virtual camera; else it stands still.',
+        read_only=True,
     )
     reliability: str = parameter(
         'reliable',
@@ -162,7 +164,9 @@ class CameraNode(GuardedNode):
     def _start(self) -> None:
         """Start the thread that publishes."""
         self._started = True
-        self.get_logger().info(f'publishing {self._source.name} at {self._announced_rate()}')
+        self.get_logger().info(
+            f'publishing {self._source.name} at {self._announced_rate()}{self._hint()}'
+        )
         work = self._follow_device if self._source.is_live else self._play
         self._reader = Worker('source', work)
         self._reader.start()
@@ -183,6 +187,15 @@ class CameraNode(GuardedNode):
         if self._source.is_film and not self._config.rate:
             return 'the times of its frames'
         return f'{self._config.rate or self._source.fps:g} Hz'
+
+    def _hint(self) -> str:
+        """Return what to set for positions in metres; empty where there is a calibration."""
+        if self._calibration is not None or self._config.horizontal_fov:
+            return ''
+        return (
+            ' without a calibration: poses are rotations only, and faces have no TF frames; for '
+            'metres set calibration (a file) or horizontal_fov (radians: 1.0 suits many webcams)'
+        )
 
     def _apply(self, config: CameraConfig) -> None:
         """Take over parameters that were changed."""
