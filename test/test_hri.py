@@ -67,7 +67,7 @@ def face(name='f1', shift=0.0):
 
 
 def test_the_tracked_faces_are_listed_also_when_there_are_none():
-    assert ids_message(types, HEADER, [face('f1'), face('f7')]).ids == ['f1', 'f7']
+    assert ids_message(types, HEADER, {'f7', 'f1'}).ids == ['f1', 'f7']
     empty = ids_message(types, HEADER, [])
     assert (empty.header, empty.ids) == (HEADER, [])
 
@@ -125,8 +125,10 @@ class Publisher:
 
 
 class Node:
-    def __init__(self, listeners):
-        self.listeners, self.publishers = listeners, {}
+    """A node in a graph with others, whose topics have these numbers of publishers."""
+
+    def __init__(self, listeners, others=None):
+        self.listeners, self.publishers, self.others = listeners, {}, others or {}
 
     def create_publisher(self, kind, topic, profile):
         self.publishers[topic] = Publisher(topic, self.listeners)
@@ -134,6 +136,15 @@ class Node:
 
     def destroy_publisher(self, publisher):
         del self.publishers[publisher.topic]
+
+    def get_topic_names_and_types(self):
+        return [(topic, ['?']) for topic in (*self.publishers, *self.others)]
+
+    def count_publishers(self, topic):
+        return self.others.get(topic, 0) + (topic in self.publishers)
+
+    def tracked(self):
+        return [message.ids for message in self.publishers['/humans/faces/tracked'].sent]
 
 
 @pytest.fixture
@@ -152,12 +163,12 @@ def topics(*names):
 def test_a_face_has_topics_while_it_is_there(hri_msgs):
     node, image = Node(listeners=1), np.zeros((480, 640, 3), np.uint8)
     hri = HriFaces(node)
-    hri.publish(HEADER, SIZE, [face('f1'), face('f2')], image)
+    hri.publish('', HEADER, SIZE, [face('f1'), face('f2')], image)
     assert set(node.publishers) == topics('f1', 'f2')
     assert all(len(publisher.sent) == 1 for publisher in node.publishers.values())
-    hri.publish(HEADER, SIZE, [face('f2')], image)
+    hri.publish('', HEADER, SIZE, [face('f2')], image)
     assert set(node.publishers) == topics('f2')
-    assert [m.ids for m in node.publishers['/humans/faces/tracked'].sent] == [['f1', 'f2'], ['f2']]
+    assert node.tracked() == [['f1', 'f2'], ['f2']]
     hri.destroy()
     assert not node.publishers
 
@@ -168,10 +179,44 @@ def test_nothing_is_made_that_nobody_listens_to(hri_msgs, monkeypatch):
 
     for name in ('ids_message', 'region_message', 'landmarks_message', 'cropped_message'):
         monkeypatch.setattr(f'headpose_ros.ros.hri.{name}', never)
-    HriFaces(Node(listeners=0)).publish(HEADER, SIZE, [face()], np.zeros((480, 640, 3), np.uint8))
+    image = np.zeros((480, 640, 3), np.uint8)
+    HriFaces(Node(listeners=0)).publish('', HEADER, SIZE, [face()], image)
+
+
+def test_the_list_holds_the_faces_of_all_cameras_until_one_is_silent(hri_msgs, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr('headpose_ros.ros.hri.time.monotonic', lambda: clock[0])
+    node = Node(listeners=1)
+    hri = HriFaces(node)
+    hri.publish('left/', HEADER, SIZE, [face('f1')], None)
+    hri.publish('right/', HEADER, SIZE, [face('f2')], None)
+    hri.publish('left/', HEADER, SIZE, [face('f1')], None)
+    assert node.tracked() == [['f1'], ['f1', 'f2'], ['f1', 'f2']]
+    assert set(node.publishers) == topics('f1', 'f2')
+    clock[0] += 1.5
+    hri.publish('left/', HEADER, SIZE, [face('f1')], None)
+    assert node.tracked()[-1] == ['f1']
+    assert set(node.publishers) == topics('f1')
+
+
+def test_the_list_holds_the_faces_of_other_nodes(hri_msgs):
+    others = {
+        '/humans/faces/fabcd1/roi': 1,
+        '/humans/faces/fabcd1/landmarks': 1,
+        '/humans/faces/fgone2/roi': 0,  # somebody still subscribes to it
+        '/humans/faces/tracked': 1,
+        '/humans/bodies/b3/roi': 1,
+    }
+    node = Node(1, others)
+    hri = HriFaces(node)
+    hri.publish('', HEADER, SIZE, [face('f1')], None)
+    hri.publish('', HEADER, SIZE, [], None)
+    assert node.tracked() == [['f1', 'fabcd1'], ['fabcd1']]
 
 
 def test_without_hri_msgs_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, 'hri_msgs', None)
+    node = Node(listeners=0)
     with pytest.raises(HeadposeError, match='publish_hri needs the package hri_msgs'):
-        HriFaces(Node(listeners=0))
+        HriFaces(node)
+    assert not node.publishers

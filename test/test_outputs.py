@@ -21,7 +21,6 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
-from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.rotations import FRONTAL
@@ -289,16 +288,6 @@ def test_frames_that_change_with_every_image_do_not_fill_the_log(ros, capfd):
     outputs.destroy()
     node.destroy_node()
     assert ''.join(capfd.readouterr()).count('no transform from') == 1
-
-
-def test_asking_for_hri_without_its_messages_fails_before_anything_is_made(ros, monkeypatch):
-    monkeypatch.setitem(sys.modules, 'hri_msgs', None)
-    node = rclpy.create_node('test_outputs')
-    count = len(list(node.publishers))
-    with pytest.raises(HeadposeError, match='hri_msgs'):
-        FaceOutputs(node, OutputOptions(hri=True))
-    assert len(list(node.publishers)) == count
-    node.destroy_node()
 
 
 def test_destroying_withdraws_all_topics(ros):

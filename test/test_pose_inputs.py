@@ -28,11 +28,13 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
+from headpose_ros.nodes.pose_parameters import id_prefix
 from headpose_ros.perception.photograph import photograph
 from headpose_ros.ros import qos
 from headpose_ros.ros.calibration import pinhole, uncalibrated
 from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.lifecycle import reporting
+from headpose_ros.ros.parameters import ParameterProblem
 from headpose_ros.ros.still import StillPicture
 
 FRAME = 'cabin_optical_frame'
@@ -133,6 +135,17 @@ def test_two_cameras_share_a_network_and_no_id(desk, photo):
         ids.add(answer.faces[0].id)
     assert len(ids) == 2
     assert one.diagnosed('pose: left', '') and one.diagnosed('pose: /car/right', '')
+
+
+def test_two_nodes_share_no_id(desk, photo):
+    ids = []
+    for namespace in ('', 'left'):
+        one = desk(remap=[f'__ns:=/{namespace}'])
+        camera = one.camera(f'{namespace}/camera/image_raw')
+        answer = one.ask(camera, one.listen(f'{namespace}/faces'), encode_bgr(photo, header(5.0)))
+        ids += [face.id for face in answer.faces]
+    assert ids == ['f1', 'f' + ids[1][1:5] + '1']
+    assert ids[1][1:5].isalpha()
 
 
 @pytest.mark.parametrize(('extension', 'kind'), [('.jpg', 'jpeg'), ('.png', 'png')])
@@ -481,6 +494,17 @@ def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(desk, pho
         answer()
         points = answer().faces[0].landmarks.image_points
         assert len(points) == (136 if name == DEFAULT_MODEL else 0)
+
+
+def test_prefixes_of_ids_are_stable_unlike_and_checked():
+    assert id_prefix('', '/pose') == 'f'
+    assert id_prefix('', '/left/pose') == 'fbckc'
+    made = {id_prefix('', f'/robot{number}/pose') for number in range(50)}
+    assert len(made) == 50 and all(prefix.isalpha() for prefix in made)
+    assert id_prefix('cam2_', '/pose') == 'cam2_'
+    for bad in ('2a', 'a2', '_a', 'a b', 'é', 'a/b'):
+        with pytest.raises(ParameterProblem, match='id_prefix'):
+            id_prefix(bad, '/pose')
 
 
 def test_wrong_cameras_regions_and_turns_are_refused(ros):

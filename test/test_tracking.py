@@ -43,6 +43,12 @@ def ids(tracks):
     return [track.id for track in tracks]
 
 
+def test_ids_begin_with_the_prefix_of_their_analyzer():
+    scene = Scene([Head((600, 300), (0, 0), 200)], np.random.default_rng(0), misses=0.0, ghosts=0.0)
+    analyzer = Analyzer(scene, scene, TrackingOptions(confirm_hits=1), id_prefix='left_')
+    assert [face.id for face in analyzer.track(IMAGE, 0.0)] == ['left_1']
+
+
 def test_iou_golden():
     boxes = [[0, 0, 10, 10]]
     assert iou(boxes, [[0, 0, 10, 10], [5, 0, 10, 10], [10, 0, 5, 5]])[0] == pytest.approx(

@@ -19,6 +19,7 @@ from headpose_ros.models.released import find_weights
 from headpose_ros.nodes.pose_parameters import (
     PoseConfig,
     check_cameras,
+    id_prefix,
     input_options,
     output_options,
     smoothing_options,
@@ -45,6 +46,7 @@ from headpose_ros.ros.diagnostics import (
     camera_values,
     status,
 )
+from headpose_ros.ros.hri import HriFaces
 from headpose_ros.ros.inputs import CameraInput
 from headpose_ros.ros.lifecycle import AutostartNode, reporting
 from headpose_ros.ros.newest import NewestItems
@@ -97,11 +99,13 @@ class PoseNode(AutostartNode):
         self._worker: Worker | None = None
         self._patience = STALLED_AFTER
         self._outputs: dict[str, FaceOutputs] = {}
+        self._hri: HriFaces | None = None
         self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
         self._config = declare(self, PoseConfig)
         check_cameras(self._config.cameras)
         views(self._config)
+        self._prefix = id_prefix(self._config.id_prefix, self.get_fully_qualified_name())
         for name in self._config.cameras:
             options_ = input_options(self._config)
             self._cameras[name] = CameraInput(self, name, options_, self._take_image)
@@ -134,6 +138,7 @@ class PoseNode(AutostartNode):
                 detector_threshold=config.detector_threshold,
                 tracking=tracking_options(config),
                 smoothing=smoothing_options(config),
+                id_prefix=self._prefix,
             )
             self._create_outputs(config)
         except HeadposeError as error:
@@ -199,9 +204,11 @@ class PoseNode(AutostartNode):
 
     def _create_outputs(self, config: PoseConfig) -> None:
         several = len(self._cameras) > 1
+        if config.publish_hri:
+            self._hri = HriFaces(self)
         for name in self._cameras:
             prefix = f'{name}/' if several else ''
-            self._outputs[name] = FaceOutputs(self, output_options(config), prefix)
+            self._outputs[name] = FaceOutputs(self, output_options(config), prefix, self._hri)
 
     def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
@@ -209,6 +216,9 @@ class PoseNode(AutostartNode):
         for outputs in self._outputs.values():
             outputs.destroy()
         self._outputs = {}
+        if self._hri is not None:
+            self._hri.destroy()
+            self._hri = None
 
     def _apply(self, config: PoseConfig) -> None:
         """Take over parameters that were changed, all of them or none."""

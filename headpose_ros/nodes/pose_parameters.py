@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +21,9 @@ from headpose_ros.ros.outputs import OutputOptions
 from headpose_ros.ros.parameters import ParameterProblem, parameter, region
 
 _NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
+_PREFIX = re.compile(r'[A-Za-z]([A-Za-z0-9_]*[A-Za-z_])?')
+_DEFAULT_PREFIX, _DEFAULT_NODE = 'f', '/pose'
+_LETTERS_IN_PREFIX = 4
 _TRACKING, _SMOOTHING = TrackingOptions(), SmoothingOptions()
 
 
@@ -96,6 +101,13 @@ class PoseConfig:
         minimum=0.0,
         maximum=60.0,
         unit='s',
+    )
+    id_prefix: str = parameter(
+        '',
+        'What the ids of faces begin with, before a number: letters, digits and underscores, a '
+        'letter first, no digit last. Empty: f, and for a node that is not /pose four letters '
+        'made of its full name besides, so that two nodes never give the same id.',
+        read_only=True,
     )
     smooth: bool = parameter(_SMOOTHING.enabled, 'Smooth the poses over time.')
     rotation_noise: float = parameter(
@@ -235,6 +247,32 @@ def tracking_options(config: PoseConfig) -> TrackingOptions:
     )
 
 
+def id_prefix(chosen: str, node: str) -> str:
+    """Return what the ids of a node's faces begin with, the same after every start.
+
+    A digit at its end would make ids of two nodes equal: `a1` and 2 as `a` and 12.
+
+    Args:
+        chosen: The parameter; empty for one made of the node's name.
+        node: Full name of the node.
+
+    Raises:
+        ParameterProblem: REP 155 and TF allow no such ids, or a digit is the last.
+    """
+    if chosen:
+        if not _PREFIX.fullmatch(chosen):
+            raise ParameterProblem(
+                f'parameter id_prefix is {chosen!r}: expected letters, digits and underscores, a '
+                'letter first, no digit last'
+            )
+        return chosen
+    if node == _DEFAULT_NODE:
+        return _DEFAULT_PREFIX
+    digest = hashlib.sha256(node.encode()).digest()[:_LETTERS_IN_PREFIX]
+    letters = string.ascii_lowercase
+    return _DEFAULT_PREFIX + ''.join(letters[byte % len(letters)] for byte in digest)
+
+
 def views(config: PoseConfig) -> dict[str, View]:
     """Return how each camera looks at the scene.
 
@@ -298,6 +336,5 @@ def output_options(config: PoseConfig) -> OutputOptions:
         tf=config.publish_tf,
         markers=config.publish_markers,
         landmark_cloud=config.publish_landmarks,
-        hri=config.publish_hri,
         output_frame=config.output_frame,
     )

@@ -5,7 +5,6 @@ What `headpose_ros.load` gives and the nodes run.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +27,7 @@ from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
 from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
-from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks
+from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks, face_names
 from headpose_ros.perception.view import View, detect_in
 
 #: Mean landmark confidence under which a crop shows no face. The report of the weights has the
@@ -126,6 +125,7 @@ class Analyzer:
         detector: Finds new faces.
         tracking: How faces are followed.
         smoothing: How the poses of `track` are smoothed.
+        id_prefix: What the ids of `track` begin with, before a number.
 
     Attributes:
         interpupillary_distance: That of people whose faces were not measured with depth, metres;
@@ -138,6 +138,7 @@ class Analyzer:
         detector: Detector,
         tracking: TrackingOptions | None = None,
         smoothing: SmoothingOptions | None = None,
+        id_prefix: str = 'f',
     ) -> None:
         self.network = network
         self.detector = detector
@@ -145,7 +146,7 @@ class Analyzer:
         self.times = StageTimes()
         self._left_out = 0
         self._streams: dict[str, _Stream] = {}
-        self._numbers = itertools.count(1)
+        self._names = face_names(id_prefix)
         self.tracking = tracking or TrackingOptions()
         self.smoothing = smoothing or SmoothingOptions()
 
@@ -271,7 +272,7 @@ class Analyzer:
     def _stream(self, video: str) -> _Stream:
         """Return what is remembered of a video, at first nothing."""
         if video not in self._streams:
-            tracks = Tracks(self.tracking, self._has_landmarks, self._numbers)
+            tracks = Tracks(self.tracking, self._has_landmarks, self._names)
             self._streams[video] = _Stream(tracks)
         return self._streams[video]
 
@@ -415,6 +416,7 @@ def load_analyzer(
     detector_threshold: float = 0.6,
     tracking: TrackingOptions | None = None,
     smoothing: SmoothingOptions | None = None,
+    id_prefix: str = 'f',
 ) -> Analyzer:
     """Load weights and detector; see `headpose_ros.load`.
 
@@ -426,7 +428,7 @@ def load_analyzer(
     """
     network = FaceNetwork(find_weights(model), device, backend)
     detector = YuNetDetector(detector_model, detector_threshold)
-    return Analyzer(network, detector, tracking, smoothing)
+    return Analyzer(network, detector, tracking, smoothing, id_prefix)
 
 
 def _turns(searches: int) -> Sequence[int]:

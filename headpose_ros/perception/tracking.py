@@ -117,7 +117,7 @@ class Track:
     """A face that is followed.
 
     Attributes:
-        id: `f` and a number; never reused.
+        id: A prefix and a number; never reused.
         box: float64 (4,) x, y, w, h px where it was last seen.
         window: Crop in which to look for it next.
         confidence: Detector's score of its last detection.
@@ -150,7 +150,7 @@ class Tracks:
         keep_windows: Whether a followed face keeps its window when it is detected again: right
             for networks whose landmarks place it better than the detector does. Otherwise only
             the detector tells that a face is there. May be replaced at any time.
-        numbers: Where the numbers in ids come from; videos that share it share no id.
+        names: Where ids come from, such as :func:`face_names`; videos that share it share no id.
 
     Attributes:
         left_out: How many faces the last :meth:`match` did not admit, as `max_faces` were followed.
@@ -160,11 +160,11 @@ class Tracks:
         self,
         options: TrackingOptions | None = None,
         keep_windows: bool = True,
-        numbers: Iterator[int] | None = None,
+        names: Iterator[str] | None = None,
     ) -> None:
         self.options = options or TrackingOptions()
         self.keep_windows = keep_windows
-        self._numbers = itertools.count(1) if numbers is None else numbers
+        self._names = face_names() if names is None else names
         self._tracks: list[Track] = []
         self.left_out = 0
         self._stamp = self._gap = 0.0
@@ -351,7 +351,7 @@ class Tracks:
 
     def _start(self, detection: Detection) -> Track:
         return Track(
-            id=f'f{next(self._numbers)}',
+            id=next(self._names),
             box=detection.box,
             window=detection.window,
             confidence=detection.confidence,
@@ -362,6 +362,11 @@ class Tracks:
             # Images so far apart are pictures, each by itself: no second one could confirm.
             hits=self.options.confirm_hits - 1 if self._gap > self.options.retain else 0,
         )
+
+
+def face_names(prefix: str = 'f') -> Iterator[str]:
+    """Return ids that never come again: the prefix and 1, 2, ..."""
+    return (f'{prefix}{number}' for number in itertools.count(1))
 
 
 def assign(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from headpose_ros.ros.images import encode_bgr
 from headpose_ros.ros.messages import roi_message
 
 _ROOT = '/humans/faces'
+_FACE_TOPIC = re.compile(rf'{_ROOT}/([^/]+)/')
+#: Faces of a camera that sent nothing for so long, s, are tracked no more.
+_SILENT_AFTER = 1.0
 #: FacialLandmarks of hri_msgs: the points of iBUG-68 under their own numbers, then both pupils.
 _PUPILS = ('right_eye', 'left_eye')
 
@@ -26,6 +31,9 @@ Size = tuple[int, int]
 
 class HriFaces:
     """Publishes `/humans/faces/tracked` and, for every face, `roi`, `landmarks` and `cropped`.
+
+    REP 155 has one list of all faces: it holds those of all cameras of the node, and those that
+    other nodes have topics for, so that nodes which share it agree.
 
     Args:
         node: The node that publishes.
@@ -43,22 +51,47 @@ class HriFaces:
             self._types.IdsList, f'{_ROOT}/tracked', qos.reliable()
         )
         self._faces: dict[str, dict[str, Any]] = {}
+        self._cameras: dict[str, tuple[set[str], float]] = {}
 
     def publish(
-        self, header: Any, size: Size, faces: Sequence[Face], image: NDArray[np.uint8] | None
+        self,
+        camera: str,
+        header: Any,
+        size: Size,
+        faces: Sequence[Face],
+        image: NDArray[np.uint8] | None,
     ) -> None:
         """Publish the faces of one image.
 
         Args:
+            camera: Which of the node's cameras took it.
             header: The image's.
             size: Its width and height, px.
             faces: The faces.
             image: uint8 (H, W, 3) BGR, for `cropped`; None for no such images.
         """
-        self._follow([face.id for face in faces])
-        heard(self.tracked, lambda: ids_message(self._types, header, faces))
+        self._cameras[camera] = ({face.id for face in faces}, time.monotonic())
+        self._follow(self._seen())
+        heard(self.tracked, lambda: ids_message(self._types, header, self._everyone()))
         for face in faces:
             self._publish_face(header, size, face, image)
+
+    def _seen(self) -> set[str]:
+        """Return the faces in the newest images of all cameras that are not silent."""
+        since = time.monotonic() - _SILENT_AFTER
+        return {name for names, at in self._cameras.values() if at >= since for name in names}
+
+    def _everyone(self) -> set[str]:
+        """Return our faces, and those that other nodes have topics for."""
+        topics = [topic for topic, _ in self._node.get_topic_names_and_types()]
+        found = {topic: match[1] for topic in topics if (match := _FACE_TOPIC.match(topic))}
+        # A topic is known, too, where somebody only subscribes to it.
+        others = {
+            name
+            for topic, name in found.items()
+            if name not in self._faces and self._node.count_publishers(topic)
+        }
+        return {*self._faces, *others}
 
     def _publish_face(
         self, header: Any, size: Size, face: Face, image: NDArray[np.uint8] | None
@@ -70,17 +103,16 @@ class HriFaces:
 
     def destroy(self) -> None:
         """Withdraw all publishers."""
-        self._follow([])
+        self._follow(set())
         self._node.destroy_publisher(self.tracked)
 
-    def _follow(self, names: Sequence[str]) -> None:
+    def _follow(self, names: set[str]) -> None:
         """Have publishers for these faces and no others."""
-        for name in [name for name in self._faces if name not in names]:
+        for name in self._faces.keys() - names:
             for publisher in self._faces.pop(name).values():
                 self._node.destroy_publisher(publisher)
-        for name in names:
-            if name not in self._faces:
-                self._faces[name] = self._create(name)
+        for name in names - self._faces.keys():
+            self._faces[name] = self._create(name)
 
     def _create(self, name: str) -> dict[str, Any]:
         kinds = {
@@ -100,9 +132,9 @@ def heard(publisher: Any, make: Callable[[], Any]) -> None:
         publisher.publish(message)
 
 
-def ids_message(types: Any, header: Any, faces: Sequence[Face]) -> Any:
-    """Return the hri_msgs/IdsList of the faces in an image."""
-    return types.IdsList(header=header, ids=[face.id for face in faces])
+def ids_message(types: Any, header: Any, names: Iterable[str]) -> Any:
+    """Return the hri_msgs/IdsList of faces, the same for the same faces."""
+    return types.IdsList(header=header, ids=sorted(names))
 
 
 def region_message(types: Any, header: Any, size: Size, face: Face) -> Any:

@@ -31,20 +31,18 @@ _WARNING_PERIOD = 5.0
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is published beside the faces. The last two are fixed when FaceOutputs is made.
+    """What is published beside the faces. The last is fixed when FaceOutputs is made.
 
     Attributes:
         tf: Whether every face has TF frames.
         markers: Whether RViz markers are published.
         landmark_cloud: Whether the landmarks in space are published.
-        hri: Whether the topics of ROS4HRI are published.
         output_frame: Frame of all poses but those of TF; empty for the camera's optical frame.
     """
 
     tf: bool = True
     markers: bool = True
     landmark_cloud: bool = True
-    hri: bool = False
     output_frame: str = ''
 
 
@@ -55,16 +53,15 @@ class FaceOutputs:
         node: The node that publishes.
         options: What is published.
         prefix: Before the names of the topics, such as 'left/'; every camera of a node has its own.
-
-    Raises:
-        HeadposeError: hri_msgs is asked for and not installed.
+        hri: Publishes the topics of ROS4HRI for all cameras of the node; None for none.
     """
 
-    def __init__(self, node: Node, options: OutputOptions, prefix: str = '') -> None:
+    def __init__(
+        self, node: Node, options: OutputOptions, prefix: str = '', hri: HriFaces | None = None
+    ) -> None:
         self.options = options
         self._node = node
-        # First, since it fails where hri_msgs is missing: nothing is left behind then.
-        self._hri = HriFaces(node) if options.hri else None
+        self._prefix, self._hri = prefix, hri
         self._faces = self._publisher(Faces, f'{prefix}faces')
         self._main = self._publisher(PoseStamped, f'{prefix}head_pose')
         self._markers = self._publisher(MarkerArray, f'{prefix}markers')
@@ -100,7 +97,7 @@ class FaceOutputs:
         if self.options.tf:
             self._frames.publish(header, placed)
         if self._hri is not None:
-            self._hri.publish(header, size, faces, image)
+            self._hri.publish(self._prefix, header, size, faces, image)
         moved = self._in_output_frame(header, placed)
         if moved is None:
             return False
@@ -119,9 +116,9 @@ class FaceOutputs:
         """Withdraw the publishers."""
         for publisher in (self._faces, self._main, self._markers, self._cloud):
             self._node.destroy_publisher(publisher)
-        for part in (self._frames, self._hri, self._transforms):
-            if part is not None:
-                part.destroy()
+        self._frames.destroy()
+        if self._transforms is not None:
+            self._transforms.destroy()
 
     def _publisher(self, kind: Any, topic: str) -> Any:
         return self._node.create_publisher(kind, topic, qos.reliable())
