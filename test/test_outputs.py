@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from dataclasses import replace
@@ -61,15 +60,7 @@ def read(cloud):
     return np.stack(numbers, axis=1), columns['face'].view('<u4')[:, 0]
 
 
-@pytest.fixture(params=['stand-in', 'sensor_msgs_py'])
-def cloud_maker(request, monkeypatch):
-    if request.param == 'stand-in':
-        monkeypatch.setitem(sys.modules, 'sensor_msgs_py.point_cloud2', None)
-    elif importlib.util.find_spec('sensor_msgs_py') is None:
-        pytest.skip('sensor_msgs_py is not on PyPI, a distribution has it')
-
-
-def test_the_cloud_holds_all_landmarks_of_all_faces_where_they_are(cloud_maker):
+def test_the_cloud_holds_all_landmarks_of_all_faces_where_they_are():
     places = [(0.1, 0.0, 0.6), (-0.3, 0.1, 1.5)]
     faces = [located(face(f'f{n}', place), CAMERA) for n, place in enumerate(places)]
     unplaced = located(replace(face(), position=None), CAMERA)
@@ -81,11 +72,18 @@ def test_the_cloud_holds_all_landmarks_of_all_faces_where_they_are(cloud_maker):
     for place, found in zip(places, (points[:68], points[68:]), strict=True):
         assert found[:, :3] == pytest.approx(mean_face() @ FRONTAL.T + place, abs=1e-4)
     assert (points[:, 3] == 1).all()
+    assert cloud.is_dense is True
 
 
-def test_without_faces_the_cloud_is_empty(cloud_maker):
+def test_a_cloud_with_a_point_that_is_nowhere_is_not_dense():
+    placed = located(replace(face(), position=np.array([0.0, np.nan, 0.8])), CAMERA)
+    assert landmark_cloud(HEADER, [placed]).is_dense is False
+
+
+def test_without_faces_the_cloud_is_empty():
     cloud = landmark_cloud(HEADER, [])
     assert (cloud.width, len(cloud.data), len(cloud.fields)) == (0, 0, 5)
+    assert cloud.is_dense is True
 
 
 class Rig:

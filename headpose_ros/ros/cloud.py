@@ -40,20 +40,14 @@ def _points(number: int, located: LocatedFace) -> NDArray[np.void]:
 
 
 def _create_cloud(header: Any, points: NDArray[np.void]) -> PointCloud2:
-    """Return a cloud of structured points, by sensor_msgs_py where it is installed."""
+    """Return an unorganised cloud of structured points.
+
+    Not by sensor_msgs_py, which calls every cloud sparse: is_dense is for the points to decide.
+    """
     fields = [
         PointField(name=name, offset=4 * number, datatype=kind, count=1)
         for number, (name, kind) in enumerate(_FIELDS.items())
     ]
-    try:
-        from sensor_msgs_py.point_cloud2 import create_cloud
-    except ImportError:
-        return _stand_in(header, fields, points)
-    return create_cloud(header, fields, points)
-
-
-def _stand_in(header: Any, fields: list[PointField], points: NDArray[np.void]) -> PointCloud2:
-    """Return an unorganised, dense cloud."""
     step = points.dtype.itemsize
     return PointCloud2(
         header=header,
@@ -64,5 +58,5 @@ def _stand_in(header: Any, fields: list[PointField], points: NDArray[np.void]) -
         point_step=step,
         row_step=step * len(points),
         data=array('B', points.tobytes()),
-        is_dense=True,
+        is_dense=all(bool(np.isfinite(points[axis]).all()) for axis in ('x', 'y', 'z')),
     )

@@ -100,7 +100,7 @@ _ENCODINGS: dict[str, _Packed | _Planar] = {
 }
 
 ENCODINGS = tuple(_ENCODINGS)
-"""The encodings that are read without cv_bridge."""
+"""The encodings that are read: all that cv_bridge makes BGR of, and more."""
 
 
 def decode(message: Any) -> Bgr:
@@ -120,7 +120,7 @@ def decode(message: Any) -> Bgr:
     _check_size(message)
     layout = _ENCODINGS.get(message.encoding)
     if layout is None:
-        return _decode_with_cv_bridge(message)
+        raise _unreadable(message.encoding)
     _check_even(message, layout.even)
     if isinstance(layout, _Planar):
         return _decode_planar(message, layout)
@@ -290,19 +290,13 @@ def _from_full_chroma(luma: Array, chroma: Array) -> Bgr:
     return np.ascontiguousarray(cv2.cvtColor(pairs, cv2.COLOR_YUV2BGR_YUYV)[:, ::2])
 
 
-def _decode_with_cv_bridge(message: Any) -> Bgr:
-    """Leave an encoding that is rare to cv_bridge, where a ROS distribution provides it."""
-    if _NUMBERS.fullmatch(message.encoding):
-        raise ImageError(
-            f'{message.encoding} is no encoding of a picture, but of depth and other numbers: '
-            'expected a picture, such as mono16 for grey of 8 to 16 bits'
+def _unreadable(encoding: str) -> ImageError:
+    """Return why an encoding is not read."""
+    if _NUMBERS.fullmatch(encoding):
+        return ImageError(
+            f'{encoding} is no encoding of a picture, but of depth and other numbers: expected a '
+            'picture, such as mono16 for grey of 8 to 16 bits'
         )
-    known = f'unknown encoding {quoted(message.encoding)}: expected one of {", ".join(ENCODINGS)}'
-    try:
-        from cv_bridge import CvBridge
-    except ImportError:
-        raise ImageError(known) from None
-    try:
-        return CvBridge().imgmsg_to_cv2(message, 'bgr8')
-    except Exception as error:  # cv_bridge lets through whatever OpenCV or NumPy raise
-        raise ImageError(f'{known} (cv_bridge: {error})') from error
+    return ImageError(
+        f'unknown encoding {quoted(encoding)}: expected one of {", ".join(ENCODINGS)}'
+    )
