@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -282,6 +284,58 @@ class Stub:
 
         def unregister(self):
             self.node.gone = True
+
+
+class Lines(list):
+    """A node's log, and all of a node that the listener needs besides."""
+
+    get_logger = get_child = lambda self, *_: self
+    warning = list.append
+
+    def create_subscription(self, *_):
+        return None
+
+
+def test_tf2_ros_that_does_not_work_is_named_with_what_it_misses(monkeypatch, tmp_path):
+    (tmp_path / 'tf2_ros.py').write_text('import tf2_msgs_that_is_not_there.srv\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'tf2_ros', raising=False)
+    log = Lines()
+    listen(log)
+    assert len(log) == 1 and "No module named 'tf2_msgs_that_is_not_there'" in log[0]
+
+
+def test_without_tf2_ros_nothing_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tf2_ros', None)
+    log = Lines()
+    listen(log)
+    assert not log
+
+
+def test_the_stand_in_of_tf2_msgs_gives_way_to_the_real_one(monkeypatch, tmp_path):
+    def package(folder):
+        (folder / 'tf2_msgs').mkdir(parents=True)
+        (folder / 'tf2_msgs' / '__init__.py').touch()
+        return folder / 'tf2_msgs'
+
+    real, own = package(tmp_path / 'real'), package(tmp_path / 'own')
+    source = Path(__file__).parents[1] / 'compat' / 'tf2_msgs' / 'tf2_msgs' / '__init__.py'
+    (own / '__init__.py').write_text(source.read_text(encoding='utf-8'), encoding='utf-8')
+
+    def path_of_stand_in(*folders):
+        monkeypatch.setattr(sys, 'path', [str(folder) for folder in folders])
+        spec = importlib.util.spec_from_file_location(
+            'tf2_msgs', own / '__init__.py', submodule_search_locations=[str(own)]
+        )
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.__path__
+
+    assert path_of_stand_in(own.parent, real.parent) == [str(real)]
+    assert path_of_stand_in(own.parent) == [str(own)]
+    # A source tree of that name is no Python package.
+    (tmp_path / 'source' / 'tf2_msgs').mkdir(parents=True)
+    assert path_of_stand_in(own.parent, tmp_path / 'source') == [str(own)]
 
 
 def test_tf2_ros_is_used_where_it_is_installed(monkeypatch):

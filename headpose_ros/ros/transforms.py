@@ -112,7 +112,12 @@ def listen(node: Node) -> Transforms:
     """Return the transforms that a node hears from now on."""
     try:
         import tf2_ros
-    except ImportError:
+    except ImportError as error:
+        if error.name != 'tf2_ros':
+            node.get_logger().warning(
+                f'tf2_ros is installed and does not work ({error}): /tf is read without it; '
+                'install what it misses'
+            )
         return _Listener(node)
     return _Tf2Listener(tf2_ros, node)
 
