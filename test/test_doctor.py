@@ -46,6 +46,16 @@ def test_without_a_pose_node_it_says_how_to_start_one(ros: int) -> None:
     assert 'no pose node is running: ros2 launch' in report.lines[0].text
 
 
+def test_nodes_of_one_name_are_named(ros: int) -> None:
+    twins = [rclpy.create_node('twin', namespace='/left') for _ in range(2)]
+    other = rclpy.create_node('twin')
+    said = text(examine(0.5))
+    for node in (*twins, other):
+        node.destroy_node()
+    assert 'error 2 nodes are called /left/twin: ' in said
+    assert 'are called /twin' not in said
+
+
 def text(report: Report) -> str:
     return '\n'.join(f'{line.level} {line.text}' for line in report.lines)
 
@@ -69,7 +79,7 @@ def test_it_tells_topic_policy_and_what_to_do(ros: int) -> None:
         report_with(
             'ok /pose is active',
             'error nobody publishes /camera/image_raw, which /pose listens to',
-            '-r camera/image_raw:=/front/image_raw',
+            '-r /camera/image_raw:=/front/image_raw',
             'error pose: camera: no images yet on /camera/image_raw',
         )
         camera.destroy_publisher(elsewhere)

@@ -20,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from small_models import write_small
 from std_msgs.msg import Header
@@ -38,6 +39,7 @@ from headpose_ros.ros.parameters import ParameterProblem
 from headpose_ros.ros.still import StillPicture
 
 FRAME = 'cabin_optical_frame'
+OK = DiagnosticStatus(message='OK')
 TIMEOUT = 60.0
 
 
@@ -137,12 +139,15 @@ def test_two_cameras_share_a_network_and_no_id(desk, photo):
     assert one.diagnosed('pose: left', '') and one.diagnosed('pose: /car/right', '')
 
 
-def test_two_nodes_share_no_id(desk, photo):
+def test_two_nodes_share_neither_ids_nor_statuses_nor_hints(desk, photo):
     ids = []
     for namespace in ('', 'left'):
         one = desk(remap=[f'__ns:=/{namespace}'])
-        camera = one.camera(f'{namespace}/camera/image_raw')
-        answer = one.ask(camera, one.listen(f'{namespace}/faces'), encode_bgr(photo, header(5.0)))
+        full = f'/{namespace}'.rstrip('/')
+        hint = f'-r {full}/camera/image_raw:=<its topic>'
+        assert one.diagnosed(f'{full}/pose: camera'.lstrip('/'), hint)
+        camera = one.camera(f'{full}/camera/image_raw')
+        answer = one.ask(camera, one.listen(f'{full}/faces'), encode_bgr(photo, header(5.0)))
         ids += [face.id for face in answer.faces]
     assert ids == ['f1', 'f' + ids[1][1:5] + '1']
     assert ids[1][1:5].isalpha()
@@ -205,6 +210,31 @@ def test_simulated_time_that_stands_still_stops_nothing(desk, photo):
     store, camera = one.listen('faces'), one.camera('camera/image_raw')
     assert len(one.ask(camera, store, encode_bgr(photo, header(5.0))).faces) == 1
     assert one.diagnosed('pose: camera', 'no camera_info')
+    assert one.diagnosed('pose: node', 'use_sim_time is true and /clock has no publisher')
+    assert one.statuses['pose: node'].level == DiagnosticStatus.WARN
+    clock = one.node.create_publisher(Clock, '/clock', 1)
+    assert one.diagnosed('pose: node', '/clock sent nothing yet')
+
+    def runs() -> bool:
+        clock.publish(Clock(clock=Time(sec=5)))
+        return one.statuses['pose: node'].message == 'OK'
+
+    assert one.until(runs)
+
+
+def test_a_frame_that_cannot_be_reached_is_an_error_in_diagnostics(desk, photo):
+    one = desk(output_frame='base_link')
+    camera = one.camera('camera/image_raw')
+    image = encode_bgr(photo, header(5.0))
+
+    def said() -> bool:
+        camera.publish(image)
+        message = one.statuses.get('pose: camera', OK).message
+        return 'no poses are published: no transform' in message
+
+    assert one.until(said)
+    assert one.statuses['pose: camera'].level == DiagnosticStatus.ERROR
+    assert 'base_link' in one.statuses['pose: camera'].message
 
 
 def test_old_images_are_dropped_where_an_age_is_set(desk, photo):
@@ -468,8 +498,11 @@ def test_a_camera_that_offers_too_little_is_named_with_its_policy(desk):
     assert '/camera/image_raw' in one.statuses['pose: camera'].message
 
 
-def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(desk, photo, tmp_path):
+def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(
+    desk, photo, tmp_path, capfd
+):
     one = desk()
+    assert f'weights {DEFAULT_MODEL} of the network mnn_lite' in ''.join(capfd.readouterr())
     store, camera = one.listen('faces'), one.camera('camera/image_raw')
     stamps = iter(np.arange(5.0, 10.0, 1 / 30))
 
@@ -494,6 +527,7 @@ def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(desk, pho
         answer()
         points = answer().faces[0].landmarks.image_points
         assert len(points) == (136 if name == DEFAULT_MODEL else 0)
+        assert f'weights {name} of the network' in ''.join(capfd.readouterr())
 
 
 def test_prefixes_of_ids_are_stable_unlike_and_checked():

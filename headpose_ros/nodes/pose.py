@@ -258,7 +258,8 @@ class PoseNode(AutostartNode):
     def _log_model(self, network: FaceNetwork) -> None:
         logger = self.get_logger()
         licence = network.card.get('license', 'unknown')
-        logger.info(f'model {network.spec.name}; terms of its weights: {licence}')
+        weights = f'weights {self._config.model} of the network {network.spec.name}'
+        logger.info(f'{weights}; their terms: {licence}')
         network.backends.warn = self._warn_of_backend
         log = logger.warning if network.backends.degraded else logger.info
         log(f'the network runs by {network.backends.reason}')
@@ -281,10 +282,20 @@ class PoseNode(AutostartNode):
             findings = camera_findings(camera, now, publishers) if active else []
             if active and camera.seconds_since_image() > SILENT_AFTER:
                 camera.warn('silence', findings[0].text)
+            findings += self._output_findings(name)
             values = camera_values(camera, self._rates[name])
             frame = camera.header.frame_id if camera.header is not None else ''
             found.append(status(f'{self.get_name()}: {name}', findings, values, frame))
         return found
+
+    def _output_findings(self, camera: str) -> list[Finding]:
+        """Return why nothing is published of the images of a camera."""
+        problem = self._outputs[camera].problem if camera in self._outputs else None
+        if problem is None:
+            return []
+        advice = 'publish that transform, or set output_frame to a frame that is there'
+        level = WARN if problem.is_late else ERROR
+        return [Finding(level, f'no poses are published: {problem}; {advice}')]
 
     def _node_findings(self) -> tuple[list[Finding], dict[str, Any], str]:
         analyzer = self._analyzer
@@ -293,7 +304,8 @@ class PoseNode(AutostartNode):
         network = analyzer.network
         device = str(network.device)
         values = {
-            'model': network.spec.name,
+            'model': self._config.model,
+            'network': network.spec.name,
             'device': device,
             'device asked for': self._config.device,
             'device memory (MB)': round(gpu_memory(network.device) / 1e6, 1),

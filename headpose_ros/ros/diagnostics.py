@@ -100,7 +100,7 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
         )
     if silence > SILENT_AFTER:
         since = 'no images yet' if camera.header is None else f'no images for {silence:.0f} s'
-        found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(topic, publishers)}'))
+        found.append(Finding(ERROR, f'{since} on {topic}: {_why_silent(camera, publishers)}'))
     elif camera.header is None:
         found.append(Finding(WARN, f'waiting for the first image on {topic}'))
     else:
@@ -110,10 +110,13 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
     return found
 
 
-def _why_silent(topic: str, publishers: int) -> str:
+def _why_silent(camera: CameraInput, publishers: int) -> str:
     if publishers:
         return f'{publishers} publisher(s), no message; is the camera running, does its QoS match?'
-    return f'nobody publishes it; start the camera, or remap: -r {topic.lstrip("/")}:=<its topic>'
+    return (
+        f'nobody publishes it; start the camera, or remap: -r {camera.image_name}:=<its topic> '
+        '(image_topic:=<its topic> in our launch files)'
+    )
 
 
 def _stamp_findings(camera: CameraInput, now: Time) -> list[Finding]:
@@ -173,6 +176,22 @@ def _calibration_findings(camera: CameraInput) -> list[Finding]:
     return found
 
 
+def clock_findings(node: GuardedNode) -> list[Finding]:
+    """Return what is wrong with simulated time: without /clock, time stands still."""
+    clock = node.get_clock()
+    publishers = node.count_publishers('/clock')
+    if not clock.ros_time_is_active or (publishers and clock.now().nanoseconds):
+        return []
+    said = 'sent nothing yet' if publishers else 'has no publisher'
+    return [
+        Finding(
+            WARN,
+            f'use_sim_time is true and /clock {said}: start the simulator, or ros2 bag play with '
+            '--clock, or set use_sim_time to false',
+        )
+    ]
+
+
 def status(name: str, findings: list[Finding], values: dict[str, Any], hardware: str) -> Any:
     """Return a diagnostic_msgs/DiagnosticStatus."""
     return DiagnosticStatus(
@@ -187,12 +206,21 @@ def status(name: str, findings: list[Finding], values: dict[str, Any], hardware:
     )
 
 
+def _add(status: Any, finding: Finding) -> None:
+    """Add a finding to a status."""
+    status.message = '; '.join(
+        [finding.text] if status.level == OK else [status.message, finding.text]
+    )
+    status.level = max(status.level, finding.level)
+
+
 def camera_values(camera: CameraInput, rates: Rates) -> dict[str, Any]:
     """Return counts, rates and times of a camera as keys and values."""
     summary = camera.statistics.summary()
     rate_in, rate_out = rates.update(summary['frames_in'], summary['frames_out'])
     values: dict[str, Any] = {
         'topic': camera.image_topic,
+        'remapped from': camera.image_name,
         'calibration': 'P, for rectified images' if camera.rectified else 'K and D',
         'rate in (Hz)': f'{rate_in:.1f}',
         'rate out (Hz)': f'{rate_out:.1f}',
@@ -211,6 +239,8 @@ def failure_status(node: str, failures: Failures) -> Any:
 
 class Diagnostics:
     """Publishes statuses once a second of real time, whatever the node's clock does.
+
+    Their names begin with the node's namespace, so that nobody takes two nodes for one.
 
     Args:
         node: The node; what fails in it has a status of its own.
@@ -235,6 +265,10 @@ class Diagnostics:
         with self._node.barrier('/diagnostics'):
             statuses = self._collect()
         statuses.append(failure_status(self._node.get_name(), self._node.failures))
+        for finding in clock_findings(self._node):
+            _add(statuses[0], finding)
+        for one in statuses:
+            one.name = f'{self._node.get_namespace()}/{one.name}'.lstrip('/')
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)

@@ -6,6 +6,7 @@ The graph is asked first, then the pose nodes' own diagnostics are listened to.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,7 @@ class _Doctor:
 
     def examine(self) -> Report:
         self.until(lambda: False, self.seconds)
+        self._examine_names()
         poses = self._pose_nodes()
         if not poses:
             self.report.say(
@@ -135,11 +137,25 @@ class _Doctor:
     def _moved(self, message: Any) -> None:
         self.frames |= {(t.header.frame_id, t.child_frame_id) for t in message.transforms}
 
+    def _examine_names(self) -> None:
+        """Name what several nodes are called."""
+        counts = Counter(
+            f'{namespace.rstrip("/")}/{name}'
+            for name, namespace in self.node.get_node_names_and_namespaces()
+        )
+        for name, count in sorted(counts.items()):
+            if count > 1:
+                self.report.say(
+                    _ERROR,
+                    f'{count} nodes are called {name}: parameters, services and ids of faces mix; '
+                    'stop one, or give it a namespace (namespace:=... in our launch files)',
+                )
+
     def _pose_nodes(self) -> list[tuple[str, str]]:
         """Return names and namespaces of the nodes with a /parameters of a pose node."""
         return [
             (name, namespace)
-            for name, namespace in self.node.get_node_names_and_namespaces()
+            for name, namespace in dict.fromkeys(self.node.get_node_names_and_namespaces())
             if name != _NAME and self._is_pose_node(name, namespace)
         ]
 
@@ -217,12 +233,20 @@ class _Doctor:
         if not there:
             self.report.say(_ERROR, 'no camera publishes images at all: start one')
             return
-        wanted = topic.lstrip('/')
         self.report.say(
             _WARN,
             f'images are on {", ".join(sorted(there))}: remap, for example --ros-args -r '
-            f'{wanted}:={sorted(there)[0]}, or set the parameters cameras and image_transport',
+            f'{self._name_of(topic)}:={sorted(there)[0]}, or set the parameters cameras and '
+            'image_transport',
         )
+
+    def _name_of(self, topic: str) -> str:
+        """Return what a topic of images is called before remapping."""
+        for status in self.statuses.values():
+            values = {item.key: item.value for item in status.values}
+            if values.get('topic') == topic:
+                return values.get('remapped from', topic)
+        return topic
 
     def _examine_diagnostics(self) -> None:
         mine = {name: s for name, s in self.statuses.items() if MARK in _keys(s)}

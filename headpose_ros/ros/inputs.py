@@ -79,6 +79,8 @@ class CameraInput:
         header: Header of the newest image; None before the first.
         info: The newest camera_info; None before the first.
         still: For how long its picture has stood still.
+        image_topic: Full name of the images' topic; empty before :meth:`start`.
+        image_name: The same before remapping: what a remapping has to name.
         unmet_policy: QoS policy on which a publisher's offer falls short; empty for none.
     """
 
@@ -97,7 +99,7 @@ class CameraInput:
         self._subscriptions: list[Any] = []
         self._loggers: dict[str, Any] = {}
         self._pairing: DepthPairing | None = None
-        self.image_topic = ''
+        self.image_topic = self.image_name = ''
         self.info_topic = ''
         self.depth_topic = ''
         self._last_stamp = -math.inf
@@ -119,6 +121,7 @@ class CameraInput:
         infos = self._subscribe(CameraInfo, f'{self.name}/camera_info', self._take_info)
         self._subscriptions = [images, infos]
         self.image_topic, self.info_topic = images.topic_name, infos.topic_name
+        self.image_name = self._node.resolve_topic_name(image, only_expand=True)
         if self.options.depth:
             self._pairing = DepthPairing(partial(self._deliver, self.name))
             depth = f'{self.name}/depth_registered/image_raw'

@@ -54,6 +54,9 @@ class FaceOutputs:
         options: What is published.
         prefix: Before the names of the topics, such as 'left/'; every camera of a node has its own.
         hri: Publishes the topics of ROS4HRI for all cameras of the node; None for none.
+
+    Attributes:
+        problem: Why the poses of the last image were not published; None where they were.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class FaceOutputs:
         self._transforms = listen(node) if options.output_frame else None
         self._marker_maker = FaceMarkers()
         self._complaint = ''
+        self.problem: TransformProblem | None = None
         # Kept: a logger remembers what it throttles.
         self._log = node.get_logger().get_child('transform')
 
@@ -142,9 +146,10 @@ class FaceOutputs:
                 raise TransformProblem(f'no transform to {target}: images have no frame_id')
             found = patient_lookup(self._transforms, target, source, stamp)
         except TransformProblem as problem:
+            self.problem = problem
             self._complain(problem)
             return None
-        self._complaint = ''
+        self._complaint, self.problem = '', None
         return [one.in_frame(found.rotation, found.translation) for one in faces]
 
     def _complain(self, problem: TransformProblem) -> None:
