@@ -53,7 +53,7 @@ POSE_ARGUMENTS = (
     _argument(
         'camera_info_topic',
         'Topic of the calibration (sensor_msgs/CameraInfo). Without a calibration poses are '
-        'rotations only, and faces have no TF frames.',
+        'rotations only.',
         'camera/camera_info',
     ),
     _argument(

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +445,14 @@ def test_a_film_plays_at_its_own_times(
     film = np.diff(times)[frames[:-1][follows]]
     # A busy machine makes single pictures late; half of them are not.
     assert np.median(np.abs(steps[follows] - film)) < 0.03
+
+
+def test_the_first_line_says_what_to_set_for_metres(device_node: Any, capfd: Any) -> None:
+    node = device_node(FakeDevice(10**9))
+    (line,) = [line for line in ''.join(capfd.readouterr()).splitlines() if 'publishing' in line]
+    assert 'poses are rotations only' in line and 'horizontal_fov' in line
+    node._config = replace(node._config, horizontal_fov=1.0)
+    assert node._hint() == ''
 
 
 def test_destroying_the_node_closes_the_device(device_node: Any) -> None:

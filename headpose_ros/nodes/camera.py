@@ -193,7 +193,7 @@ class CameraNode(GuardedNode):
         if self._calibration is not None or self._config.horizontal_fov:
             return ''
         return (
-            ' without a calibration: poses are rotations only, and faces have no TF frames; for '
+            ' without a calibration: poses are rotations only, at the origin of the camera; for '
             'metres set calibration (a file) or horizontal_fov (radians: 1.0 suits many webcams)'
         )
 
