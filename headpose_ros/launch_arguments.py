@@ -1,8 +1,8 @@
 """What the launch files of this package share: their arguments, and the nodes made of them.
 
 An argument that is not given is empty and changes nothing: then the nodes have what `params_file`,
-or SetParameter and SetUseSimTime of a launch file that includes ours, give them. Imported by the
-launch system alone, so that nothing else of the package needs it.
+or SetParameter in a launch file that includes ours, gives them. Imported by launch files alone:
+nothing else of the package needs the launch system.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ POSE_ARGUMENTS = (
     _argument(
         'use_sim_time',
         'Takes the time from /clock: true for simulators and for ros2 bag play --clock. Empty: '
-        'what params_file or SetUseSimTime says.',
+        'what params_file, or SetParameter around this launch file, says.',
         choices=('', *_TRUE_FALSE),
     ),
     _switch(
