@@ -322,8 +322,10 @@ def test_the_stand_in_of_tf2_msgs_gives_way_to_the_real_one(monkeypatch, tmp_pat
     source = Path(__file__).parents[1] / 'compat' / 'tf2_msgs' / 'tf2_msgs' / '__init__.py'
     (own / '__init__.py').write_text(source.read_text(encoding='utf-8'), encoding='utf-8')
 
-    def path_of_stand_in(*folders):
+    def path_of_stand_in(*folders, symbols=('tf2_msgs__msg__TF2Error__init',)):
         monkeypatch.setattr(sys, 'path', [str(folder) for folder in folders])
+        library = SimpleNamespace(**dict.fromkeys(symbols))
+        monkeypatch.setattr('ctypes.CDLL', lambda name: library)
         spec = importlib.util.spec_from_file_location(
             'tf2_msgs', own / '__init__.py', submodule_search_locations=[str(own)]
         )
@@ -333,6 +335,8 @@ def test_the_stand_in_of_tf2_msgs_gives_way_to_the_real_one(monkeypatch, tmp_pat
 
     assert path_of_stand_in(own.parent, real.parent) == [str(real)]
     assert path_of_stand_in(own.parent) == [str(own)]
+    # Its modules would find our libraries, and no type would work.
+    assert path_of_stand_in(own.parent, real.parent, symbols=()) == [str(own)]
     # A source tree of that name is no Python package.
     (tmp_path / 'source' / 'tf2_msgs').mkdir(parents=True)
     assert path_of_stand_in(own.parent, tmp_path / 'source') == [str(own)]

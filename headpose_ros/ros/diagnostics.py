@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock
+from rclpy.clock import Clock, ROSClock
 from rclpy.clock_type import ClockType
 from rclpy.time import Time
 
@@ -180,7 +180,8 @@ def clock_findings(node: GuardedNode) -> list[Finding]:
     """Return what is wrong with simulated time: without /clock, time stands still."""
     clock = node.get_clock()
     publishers = node.count_publishers('/clock')
-    if not clock.ros_time_is_active or (publishers and clock.now().nanoseconds):
+    simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
+    if not simulated or (publishers and clock.now().nanoseconds):
         return []
     said = 'sent nothing yet' if publishers else 'has no publisher'
     return [

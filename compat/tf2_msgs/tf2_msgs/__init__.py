@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from importlib.machinery import PathFinder
@@ -16,4 +17,15 @@ def _real() -> list[str]:
     return list(spec.submodule_search_locations or ()) if spec is not None and spec.origin else []
 
 
-__path__ = _real() or __path__
+def _has_libraries() -> bool:
+    """Whether the loader finds the libraries of the real one, which have the names of ours."""
+    try:
+        library = ctypes.CDLL('libtf2_msgs__rosidl_generator_c.so')
+    except OSError:
+        return False
+    return hasattr(library, 'tf2_msgs__msg__TF2Error__init')
+
+
+_real_path = _real()
+if _real_path and _has_libraries():
+    __path__ = _real_path
