@@ -127,7 +127,7 @@ def test_package_xml_names_every_import(manifest):
     declared = {e.text for e in manifest if e.tag.endswith('depend')}
     modules = imported_modules('headpose_ros', 'launch', 'scripts', 'test')
     foreign = modules - set(sys.stdlib_module_names) - {'headpose_ros', 'conftest', 'tomllib'}
-    local = {p.stem for p in (ROOT / 'test').glob('*.py')}
+    local = {p.stem for folder in ('test', 'benchmarks') for p in (ROOT / folder).glob('*.py')}
     modules = foreign - NOT_IN_PACKAGE_XML - OPTIONAL_TOOLS.keys() - local
     needed = {ROSDEP_KEYS.get(m, m) for m in modules}
     assert needed <= declared, f'package.xml lacks {sorted(needed - declared)}'
