@@ -282,7 +282,7 @@ class PoseNode(AutostartNode):
             findings = camera_findings(camera, now, publishers) if active else []
             if active and camera.seconds_since_image() > SILENT_AFTER:
                 camera.warn('silence', findings[0].text)
-            findings += self._output_findings(name)
+            findings += self._output_findings(name) if active else []
             values = camera_values(camera, self._rates[name])
             frame = camera.header.frame_id if camera.header is not None else ''
             found.append(status(f'{self.get_name()}: {name}', findings, values, frame))

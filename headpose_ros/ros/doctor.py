@@ -142,6 +142,7 @@ class _Doctor:
         counts = Counter(
             f'{namespace.rstrip("/")}/{name}'
             for name, namespace in self.node.get_node_names_and_namespaces()
+            if name != _NAME
         )
         for name, count in sorted(counts.items()):
             if count > 1:
