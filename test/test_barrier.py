@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
-pytest.importorskip('aiohttp', reason='pip install headpose-ros[tools]')
-pytest.importorskip('mcap', reason='pip install headpose-ros[demo]')
+pytest.importorskip('aiohttp', reason="pip install '.[tools]'")
+pytest.importorskip('mcap', reason="pip install '.[demo]'")
 sys.path.append(str(Path(__file__).parents[1] / 'benchmarks'))
 
 import rclpy

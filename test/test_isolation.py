@@ -47,7 +47,7 @@ def test_untidy():
 def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Run the untidy test in two workers and return what its node found in each."""
     pytest.importorskip('rclpy')
-    pytest.importorskip('xdist', reason='pytest-xdist is needed: pip install headpose-ros[test]')
+    pytest.importorskip('xdist', reason="pytest-xdist is needed: pip install '.[test]'")
     folder = tmp_path_factory.mktemp('inner')
     (folder / 'test_untidy.py').write_text(UNTIDY)
     environment = {k: v for k, v in os.environ.items() if not k.startswith('PYTEST_')}

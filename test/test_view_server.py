@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip('aiohttp', reason='pip install headpose-ros[tools]')
+pytest.importorskip('aiohttp', reason="pip install '.[tools]'")
 
 import aiohttp
 
