@@ -161,8 +161,9 @@ def test_uncalibrated_camera_says_so(start: Start, listen: Any, spin_until: Any)
     listener = listen()
     start(source='astronaut', width=160, rate=10.0)
     assert spin_until(listener.node, listener.both(1), TIMEOUT)
-    assert (listener.images[0].width, listener.images[0].height) == (160, 120)
-    assert (listener.infos[0].width, listener.infos[0].height) == (160, 120)
+    # A still keeps its shape: the photograph is square.
+    assert (listener.images[0].width, listener.images[0].height) == (160, 160)
+    assert (listener.infos[0].width, listener.infos[0].height) == (160, 160)
     assert not any(listener.infos[0].k)
     assert listener.infos[0].header.frame_id == 'camera_optical_frame'
 

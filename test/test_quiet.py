@@ -84,7 +84,7 @@ def test_programs_without_ros_send_nothing_and_leave_nothing(namespaces, tmp_pat
 
 def test_nodes_send_nothing_beyond_dds_and_leave_nothing(namespaces, ros_domain, tmp_path):
     nodes = {
-        'pose': ('model', []),
+        'pose': ('weights', []),
         'camera': ('publishing', ['-p', 'source:=astronaut', '-p', 'width:=64']),
         'driver': ('zones', []),
         # It says nothing when it is ready, but ROS does.

@@ -84,7 +84,7 @@ async def _look(page: str, tmp_path: Path) -> None:
         try:
             await browser.until(f"{why} === '' && latest.faces.length === 1")
             await browser.until('samples.length > 60')
-            assert await browser.value("document.getElementById('picture').naturalWidth") == 640
+            assert await browser.value("document.getElementById('picture').naturalWidth") == 512
             assert await browser.value('latest.results') > 1
             assert abs(await browser.value('latest.faces[0].yaw')) < 30
             assert await browser.value('latest.age') < 5000
