@@ -72,8 +72,8 @@ CASES = {
         MnnDirectSystem,
         {'steady_weight': 0.0},
         {'all': (60, 4e-3)},
-        10.0,
-        0.12,
+        12.0,
+        0.35,
         batch=8,
     ),
     'ranking': Case(
