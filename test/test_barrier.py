@@ -48,6 +48,7 @@ from headpose_ros.nodes.camera import CameraNode
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.overlay import OverlayNode
 from headpose_ros.nodes.pose import PoseNode
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.ros import callbacks, qos
 from headpose_ros.ros.calibration import pinhole
 from headpose_ros.ros.callbacks import Failures, GuardedNode, NodeEnded, behind_barrier, describe
@@ -75,8 +76,7 @@ QUICK = settings(PATIENT, max_examples=120)
 
 @pytest.fixture(scope='module')
 def photo() -> np.ndarray:
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-    return np.ascontiguousarray(data.astronaut()[::2, ::2, ::-1])
+    return np.ascontiguousarray(photograph()[::2, ::2])
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from test_pose_inputs import TIMEOUT, Desk, header
 
 from headpose_ros.perception.infer import FaceNetwork
+from headpose_ros.perception.photograph import photograph
 from headpose_ros.ros.images import encode_bgr
 
 
 @pytest.fixture(scope='module')
 def photo() -> np.ndarray:
-    data = pytest.importorskip('skimage.data', reason='scikit-image carries the photograph')
-    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+    return photograph()
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ class HeadposeCLI(LightningCLI):
             type=Path | None,
             default=None,
             help='checkpoint or exported weights of the same network to start from; '
-            'heads that it lacks start afresh',
+            'heads that a checkpoint lacks start afresh',
         )
         parser.add_argument(
             '--compile',
