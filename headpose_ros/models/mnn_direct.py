@@ -9,6 +9,7 @@ that are sampled around them, in their own axes (as in Grishchenko et al., Atten
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from math import exp
 
@@ -19,7 +20,7 @@ from torch.nn import functional
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import COUNT
-from headpose_ros.models.mnn_lite import InvertedResidual, conv_norm
+from headpose_ros.models.mnn_lite import conv_norm, head, stage
 from headpose_ros.models.outputs import FaceOutputs, mean_rotation, rotation_from_6d
 
 #: Logarithms of what is usual, so that the heads begin near the truth: errors over the crop's side,
@@ -36,17 +37,8 @@ _LOCAL = 64
 _OUTER, _INNER = ([pair[end] for pair in _CORNERS[:2]] for end in (0, 1))
 
 
-def _stage(inputs: int, outputs: int, depth: int, expansion: int) -> nn.Sequential:
-    first = InvertedResidual(inputs, outputs, 2, expansion, nn.ReLU)
-    rest = (InvertedResidual(outputs, outputs, 1, expansion, nn.ReLU) for _ in range(depth - 1))
-    return nn.Sequential(first, *rest)
-
-
-def _head(*widths: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+_head = partial(head, activation=nn.ReLU)
+_stage = partial(stage, activation=nn.ReLU)
 
 
 class MnnDirect(nn.Module):
@@ -108,8 +100,8 @@ class MnnDirect(nn.Module):
         """
         x = self.stem(crops)
         maps = []
-        for stage in self.stages:
-            x = stage(x)
+        for step in self.stages:
+            x = step(x)
             maps.append(x)
         pooled = torch.cat([self.whole(x).flatten(1), maps[-2].mean(dim=(2, 3))], dim=1)
         points = self.points(pooled).float().unflatten(1, (COUNT, 2))

@@ -80,16 +80,24 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-def _head(*widths: int) -> nn.Sequential:
+def head(*widths: int, activation: type[nn.Module] = nn.Hardswish) -> nn.Sequential:
+    """Return linear layers of these widths with activations between them."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.Hardswish()]
+        layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers[:-1])
 
 
-def _stage(inputs: int, outputs: int, depth: int, expansion: int) -> nn.Sequential:
-    first = InvertedResidual(inputs, outputs, 2, expansion)
-    rest = (InvertedResidual(outputs, outputs, 1, expansion) for _ in range(depth - 1))
+def stage(
+    inputs: int,
+    outputs: int,
+    depth: int,
+    expansion: int,
+    activation: type[nn.Module] = nn.Hardswish,
+) -> nn.Sequential:
+    """Return `depth` blocks, the first of which halves the resolution."""
+    first = InvertedResidual(inputs, outputs, 2, expansion, activation)
+    rest = (InvertedResidual(outputs, outputs, 1, expansion, activation) for _ in range(depth - 1))
     return nn.Sequential(first, *rest)
 
 
@@ -122,8 +130,8 @@ class Openness(nn.Module):
 
     def __init__(self, local: int, deep: int) -> None:
         super().__init__()
-        self.eye = _head(local + deep, 32, 1)
-        self.mouth = _head(local + deep, 32, 1)
+        self.eye = head(local + deep, 32, 1)
+        self.mouth = head(local + deep, 32, 1)
 
     def forward(self, log_maps: Tensor, features: Tensor, pooled: Tensor) -> Tensor:
         """Return (B, 3) in [0, 1]: the person's right eye, left eye and mouth.
@@ -150,21 +158,21 @@ class MnnLite(nn.Module):
         super().__init__()
         width, deep, landmarks = 64, 160, COUNT
         self.stem = nn.Sequential(conv_norm(3, 16, 3, 2), nn.Hardswish())
-        self.stage4 = _stage(16, 32, 2, 4)
-        self.stage8 = _stage(32, 64, 3, 4)
-        self.stage16 = _stage(64, 96, 3, 4)
-        self.stage32 = _stage(96, deep, 2, 4)
+        self.stage4 = stage(16, 32, 2, 4)
+        self.stage8 = stage(32, 64, 3, 4)
+        self.stage16 = stage(64, 96, 3, 4)
+        self.stage32 = stage(96, deep, 2, 4)
         self.top = conv_norm(deep, width, 1)
         self.down16 = TopDown(96, width)
         self.down8 = TopDown(64, width)
         self.down4 = TopDown(32, width)
         self.maps = nn.Conv2d(width, landmarks, 1)
         self.visibility = nn.Linear(deep, landmarks)
-        self.pose = _head(deep + 2 * landmarks, 128, 6)
-        self.pose_of_points = _head(2 * landmarks, 128, 128, 6)
+        self.pose = head(deep + 2 * landmarks, 128, 6)
+        self.pose_of_points = head(2 * landmarks, 128, 128, 6)
         self.openness = Openness(width, deep)
-        self.face = _head(deep + landmarks, 32, 1)
-        self.errors = _head(deep + landmarks, 64, landmarks + 1)
+        self.face = head(deep + landmarks, 32, 1)
+        self.errors = head(deep + landmarks, 64, landmarks + 1)
 
     def forward(self, crops: Tensor) -> FaceOutputs:
         """Predict pose, landmarks and visibility.
