@@ -13,6 +13,7 @@ import re
 import site
 import socket
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -57,6 +58,20 @@ class Isolation:
     def pytest_sessionfinish(self) -> None:
         """Give everything back."""
         self._stack.close()
+
+
+@pytest.fixture
+def own_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Give one test a ROS domain in which nobody is, nor was.
+
+    In the domain of the test process, the graph holds nodes of earlier tests: killed ones for the
+    time of their lease, those of this process until the garbage collector finds them.
+    """
+    with ExitStack() as stack:
+        domain = _claim_domain(stack)
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+        yield domain
+        _free_ports(domain)
 
 
 def _import_rclpy(config: pytest.Config) -> None:
@@ -141,6 +156,10 @@ def _free_shared_memory(before: set[Path], domain: int) -> None:
     for segment in _abandoned() - before:
         for file in segment, segment.with_name(f'{segment.name}_el'):
             file.unlink(missing_ok=True)
+    _free_ports(domain)
+
+
+def _free_ports(domain: int) -> None:
     if not _has_participants(domain):
         for file in Path('/dev/shm').glob('*fastdds_port*'):
             if int(re.sub('[^0-9]', '', file.name)) in _ports(domain):
