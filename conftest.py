@@ -141,7 +141,7 @@ def _has_participants(domain: int) -> bool:
 
 
 def _abandoned() -> set[Path]:
-    from headpose_ros.ros.shared_memory import abandoned_segments
+    from headpose_ros.ros.node.shared_memory import abandoned_segments
 
     return set(abandoned_segments())
 

@@ -44,9 +44,9 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.models.released import released_file
 from headpose_ros.msg import DriverState, Faces
 from headpose_ros.nodes.pose_parameters import PoseConfig
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import pinhole
-from headpose_ros.ros.parameters import rules
+from headpose_ros.ros.input.calibration import pinhole
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.parameters import rules
 
 #: Of the smoothed pose right after a fault, degrees: some faults are images like any other, of
 #: something that is not there.

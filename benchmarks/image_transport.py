@@ -3,7 +3,7 @@ r"""HD frames lost on their way to another process, with and without the shared-
 python benchmarks/image_transport.py --frames 240
 
 1280x720 bgr8 at 30 Hz, best effort. Prints for each configuration how many frames arrived, their
-median latency, and the CPU time of the subscriber for each. `malloc` is `ros/memory.py`.
+median latency, and the CPU time of the subscriber for each. `malloc` is `ros/node/memory.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from rclpy.time import Time
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import decode, encode_bgr
-from headpose_ros.ros.memory import keep_large_buffers
+from headpose_ros.ros.input.images import decode, encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.memory import keep_large_buffers
 
 _PROFILE = Path(__file__).parents[1] / 'config' / 'fastdds_shm.xml'
 _RATE = 30.0

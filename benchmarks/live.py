@@ -25,8 +25,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from headpose_ros.msg import Faces
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
 
 _RATE = 30.0
 #: Faces and cameras of the rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from headpose_ros.perception.photograph import photograph
+from headpose_ros.sources.photograph import photograph
 
 
 def crowd(faces: int) -> np.ndarray:

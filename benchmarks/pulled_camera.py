@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from headpose_ros.nodes import camera
-from headpose_ros.perception.sources import Bgr, Source, SourceError
+from headpose_ros.sources.source import Bgr, Source, SourceError
 
 _PLUGGED = 1.0  # s
 _openings = itertools.count(1)

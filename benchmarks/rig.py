@@ -19,9 +19,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from headpose_ros.msg import Faces
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.transport import prefer_shared_memory
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.transport import prefer_shared_memory
 
 ROOT = Path(__file__).parents[1]
 FRAME = 'camera_optical_frame'

@@ -9,8 +9,8 @@ import rclpy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
 
 
 def main() -> None:

@@ -22,12 +22,10 @@ __path__ = extend_path(__path__, __name__)
 # Libraries read it when they are imported, which must come later than this.
 prepare()
 
+from headpose_ros.models import DEFAULT_MODEL  # noqa: E402 - after the line above
+
 __version__ = '0.1.0'
 __all__ = ['DEFAULT_MODEL', '__version__', 'load']
-
-#: Released weights that anybody may use, also in products. Those of the family `research` are more
-#: accurate and come with non-commercial terms: `headpose models`.
-DEFAULT_MODEL = 'mnn_lite_free'
 
 
 def load(

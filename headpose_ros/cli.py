@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.extras import needed_by
 from headpose_ros.files import OutputError, check_new, make_folder, write_whole
+from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.terminal import accept_any_text, finish, report
 from headpose_ros.tools.commands import (
     add_faces_option,
@@ -130,7 +130,7 @@ def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _image(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.perception.sources import SourceError, read_image
+    from headpose_ros.sources.source import SourceError, read_image
 
     copies = _copies(options)
     analyze = load_for(options)
@@ -220,7 +220,7 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
     with needed_by('the demonstration'):
         from headpose_ros.demo.session import DemoOptions, run_demo
-    from headpose_ros.perception.sources import ASTRONAUT
+    from headpose_ros.sources.source import ASTRONAUT
 
     source = options.source or ASTRONAUT
     duration = _demo_duration(source) if options.duration is None else options.duration
@@ -235,7 +235,7 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 def _demo_duration(source: str) -> float:
     """Return 0 for what ends by itself: a video or a folder; else some seconds."""
-    from headpose_ros.perception.sources import IMAGE_EXTENSIONS
+    from headpose_ros.sources.source import IMAGE_EXTENSIONS
 
     path = Path(source)
     is_video = path.is_file() and path.suffix.lower() not in IMAGE_EXTENSIONS
@@ -341,7 +341,7 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.driver import DriverConfig
     from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose_parameters import PoseConfig
-    from headpose_ros.ros.parameters import to_markdown, to_yaml
+    from headpose_ros.ros.node.parameters import to_markdown, to_yaml
 
     files: dict[str, tuple[str, type[Any]]] = {
         'camera': ('camera', CameraConfig),
@@ -377,7 +377,7 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _doctor(options: argparse.Namespace, ros_arguments: list[str]) -> int:
     import rclpy
 
-    from headpose_ros.ros.doctor import examine
+    from headpose_ros.tools.doctor import examine
 
     # A look at the graph leaves no log in the home folder.
     rclpy.init(args=[*ros_arguments, '--ros-args', '--disable-external-lib-logs'])

@@ -16,7 +16,7 @@ from small_models import SMALL, write_small
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.rotations import geodesic
-from headpose_ros.models.outputs import FaceOutputs, mass_near
+from headpose_ros.models.outputs import NetworkOutputs, mass_near
 from headpose_ros.models.registry import IMAGENET, MODELS, WeightsError
 from headpose_ros.models.released import FOLDER, find_weights, released
 from headpose_ros.models.weights import LoadedModel, load_model
@@ -29,7 +29,7 @@ from headpose_ros.perception.backends.onnx_runtime import OnnxRuntimeBackend
 from headpose_ros.perception.crop import cut
 from headpose_ros.perception.device import CPU, Device
 from headpose_ros.perception.infer import FaceNetwork
-from headpose_ros.perception.photograph import photograph
+from headpose_ros.sources.photograph import photograph
 
 ROOT = Path(__file__).parents[1]
 
@@ -136,7 +136,7 @@ def test_both_forms_of_released_weights_are_one_network(name, crops):
 def test_maps_stay_inside_and_unknown_outputs_pass_by_name():
     points, maps = torch.rand(2, 5, 2), torch.randn(2, 5, 8, 8).flatten(2).log_softmax(2)
     maps = maps.view(2, 5, 8, 8)
-    outputs = FaceOutputs(torch.eye(3).repeat(2, 1, 1), points, maps, torch.zeros(2, 5))
+    outputs = NetworkOutputs(torch.eye(3).repeat(2, 1, 1), points, maps, torch.zeros(2, 5))
     found = readings(outputs)
     assert set(found) == {'rotation', 'points', 'visibility', 'confidence'}
     assert torch.equal(found['confidence'], mass_near(maps, points))
@@ -147,7 +147,7 @@ def test_maps_stay_inside_and_unknown_outputs_pass_by_name():
             return {**outputs._asdict(), 'openness': torch.ones(2, 3), 'score': None}
 
     assert set(readings(Later())) == {*found, 'openness'}
-    assert set(readings(FaceOutputs(outputs.rotation, None, None, None))) == {'rotation'}
+    assert set(readings(NetworkOutputs(outputs.rotation, None, None, None))) == {'rotation'}
 
 
 def test_folding_changes_nothing_and_leaves_the_given_network_alone(model, crops, plain):

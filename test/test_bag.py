@@ -35,15 +35,15 @@ from tf2_msgs.msg import TFMessage
 
 import headpose_ros
 from headpose_ros.errors import HeadposeError
-from headpose_ros.perception.virtual_camera import open_stream
-from headpose_ros.ros.calibration import pinhole
-from headpose_ros.ros.definitions import definition, message_class, type_name
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.share import share_file
+from headpose_ros.ros.input.calibration import pinhole
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node.share import share_file
+from headpose_ros.sources.virtual_camera import open_stream
 from headpose_ros.tools import bag as bag_module
 from headpose_ros.tools import bag_writer
 from headpose_ros.tools.bag import BagOptions, annotate_bag
 from headpose_ros.tools.bag_writer import BagError
+from headpose_ros.tools.definitions import definition, message_class, type_name
 from headpose_ros.tools.recording import Recording, RecordingError
 
 ROOT = Path(__file__).parents[1]

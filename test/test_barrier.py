@@ -48,14 +48,20 @@ from headpose_ros.nodes.camera import CameraNode
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.overlay import OverlayNode
 from headpose_ros.nodes.pose import PoseNode
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros import callbacks, qos
-from headpose_ros.ros.calibration import pinhole
-from headpose_ros.ros.callbacks import Failures, GuardedNode, NodeEnded, behind_barrier, describe
-from headpose_ros.ros.camera_info import CameraInfoError, camera_model
-from headpose_ros.ros.diagnostics import OK, WARN, failure_status
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.messages import faces_message, located
+from headpose_ros.ros.input.calibration import pinhole
+from headpose_ros.ros.input.camera_info import CameraInfoError, camera_model
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import callbacks, qos
+from headpose_ros.ros.node.callbacks import (
+    Failures,
+    GuardedNode,
+    NodeEnded,
+    behind_barrier,
+    describe,
+)
+from headpose_ros.ros.node.diagnostics import OK, WARN, failure_status
+from headpose_ros.ros.output.messages import faces_message, located
+from headpose_ros.sources.photograph import photograph
 from headpose_ros.tools.view import Viewer
 
 FRAME = 'cabin_optical_frame'

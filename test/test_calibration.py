@@ -12,8 +12,8 @@ import yaml
 
 pytest.importorskip('rclpy')
 
-from headpose_ros.ros import calibration
-from headpose_ros.ros.calibration import (
+from headpose_ros.ros.input import calibration
+from headpose_ros.ros.input.calibration import (
     CalibrationError,
     load_calibration,
     pinhole,

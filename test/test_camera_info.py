@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.rotations import face_from_aligned, matrix_from_aflw, toward
 from headpose_ros.perception.metric import pose_in_camera
-from headpose_ros.ros.camera_info import (
+from headpose_ros.ros.input.camera_info import (
     CameraInfoError,
     CameraInfos,
     camera_model,

@@ -21,10 +21,10 @@ pytest.importorskip('rclpy')
 
 from sensor_msgs.msg import CameraInfo, Image
 
-from headpose_ros.perception.sources import SourceError
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import pinhole, save_calibration
-from headpose_ros.ros.images import decode
+from headpose_ros.ros.input.calibration import pinhole, save_calibration
+from headpose_ros.ros.input.images import decode
+from headpose_ros.ros.node import qos
+from headpose_ros.sources.source import SourceError
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 90.0
@@ -302,7 +302,7 @@ def test_device_is_read_in_a_thread_and_opened_again_when_it_is_gone(
     device_node: Any, listen: Any, spin_until: Any, monkeypatch: Any, capfd: Any
 ) -> None:
     from headpose_ros.nodes import camera
-    from headpose_ros.ros.diagnostics import ERROR
+    from headpose_ros.ros.node.diagnostics import ERROR
 
     monkeypatch.setattr(camera, '_FIRST_PAUSE', 0.01)
     listener = listen(qos.reliable(200))
@@ -430,7 +430,7 @@ def test_frames_are_due_at_their_presentation_times(rate: float) -> None:
 def test_a_film_plays_at_its_own_times(
     start: Start, listen: Any, spin_until: Any, tmp_path: Path
 ) -> None:
-    video = pytest.importorskip('headpose_ros.perception.video', reason='PyAV is needed')
+    video = pytest.importorskip('headpose_ros.sources.video', reason='PyAV is needed')
     times = [0.0, 0.05, 0.1, 0.15, 0.2, 0.8, 1.4, 2.0]
     with video.VideoWriter(tmp_path / 'film.mp4') as writer:
         for index, time_s in enumerate(times):

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from headpose_ros.models.released import released
-from headpose_ros.perception.photograph import photograph
 from headpose_ros.perception.tracking import TrackingOptions
+from headpose_ros.sources.photograph import photograph
 from headpose_ros.tools.commands import add_faces_option
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headpose_ros.ros.compressed import decode_compressed
-from headpose_ros.ros.images import ImageError
+from headpose_ros.ros.input.compressed import decode_compressed
+from headpose_ros.ros.input.images import ImageError
 
 PICTURE = cv2.GaussianBlur(
     np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8), (0, 0), 3

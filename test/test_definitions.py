@@ -12,7 +12,7 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from tf2_msgs.msg import TFMessage
 
 from headpose_ros.msg import DriverState, Faces
-from headpose_ros.ros.definitions import (
+from headpose_ros.tools.definitions import (
     DefinitionError,
     definition,
     definition_of,

@@ -19,8 +19,8 @@ from headpose_ros.perception.depth import DepthImage, measured_size
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
-from headpose_ros.ros.depth import decode_depth
-from headpose_ros.ros.images import ImageError
+from headpose_ros.ros.input.depth import decode_depth
+from headpose_ros.ros.input.images import ImageError
 
 WIDTH, HEIGHT = 640, 480
 CAMERA = CameraModel(np.array([[620.0, 0, 319.5], [0, 620.0, 239.5], [0, 0, 1]]), np.zeros(0))

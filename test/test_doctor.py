@@ -22,10 +22,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from test_pose_node import start
 
-from headpose_ros.ros import qos
-from headpose_ros.ros.doctor import Report, examine
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.shared_memory import abandoned_segments
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.shared_memory import abandoned_segments
+from headpose_ros.tools.doctor import Report, examine
 
 
 def test_memory_of_killed_processes_is_found(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from test_bag import Bag
 from test_driver import LAP, Drive
 
 from headpose_ros import cli
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.ros.driver_messages import event_message, state_message
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.ros.output.driver_messages import event_message, state_message
 from headpose_ros.tools.drive import RecordingError, Span, read_drive
 from headpose_ros.tools.driver_panel import DriverPanel
 from headpose_ros.tools.plot_drive import Truth, plot_drive

@@ -11,15 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from headpose_ros.driver.cover import shows_nothing
-from headpose_ros.driver.episodes import ENDED, LOST, STARTED, Gate
-from headpose_ros.driver.lids import LidLevels
-from headpose_ros.driver.monitor import EYES, PRESENCES, SIGNALS, STATES, DriverMonitor
-from headpose_ros.driver.neutral import NeutralPose
-from headpose_ros.driver.openness import OpenEyes, measure_openness
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.profiles import ProfileError, profile_path, read_profile, write_profile
-from headpose_ros.driver.zones import ELSEWHERE, ZoneError, parse_zones, read_zones
+from headpose_ros.driver_monitoring.cover import shows_nothing
+from headpose_ros.driver_monitoring.episodes import ENDED, LOST, STARTED, Gate
+from headpose_ros.driver_monitoring.lids import LidLevels
+from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, SIGNALS, STATES, DriverMonitor
+from headpose_ros.driver_monitoring.neutral import NeutralPose
+from headpose_ros.driver_monitoring.openness import OpenEyes, measure_openness
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.profiles import (
+    ProfileError,
+    profile_path,
+    read_profile,
+    write_profile,
+)
+from headpose_ros.driver_monitoring.zones import ELSEWHERE, ZoneError, parse_zones, read_zones
 from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face

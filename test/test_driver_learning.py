@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_driver import LANDMARKS, MIRROR, SIZE, ZONES, a_face, alive, turned, with_landmarks
 
-from headpose_ros.driver.closure import Closure
-from headpose_ros.driver.episodes import ENDED, LOST, STARTED, Episode
-from headpose_ros.driver.learning import Moment, under_way
-from headpose_ros.driver.monitor import DriverMonitor
-from headpose_ros.driver.neutral import NeutralPose
-from headpose_ros.driver.openness import OpenEyes, measure_openness
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.reseating import Reseating
-from headpose_ros.driver.still import StillFace
+from headpose_ros.driver_monitoring.closure import Closure
+from headpose_ros.driver_monitoring.episodes import ENDED, LOST, STARTED, Episode
+from headpose_ros.driver_monitoring.learning import Moment, under_way
+from headpose_ros.driver_monitoring.monitor import DriverMonitor
+from headpose_ros.driver_monitoring.neutral import NeutralPose
+from headpose_ros.driver_monitoring.openness import OpenEyes, measure_openness
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.reseating import Reseating
+from headpose_ros.driver_monitoring.still import StillFace
 
 #: Minutes are simulated here: few images a second.
 RATE = 5.0

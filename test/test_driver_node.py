@@ -28,9 +28,9 @@ from std_srvs.srv import Trigger
 from test_driver import LAP, MIRROR, a_face, alive
 
 from headpose_ros.msg import DriverEvent, DriverState, Faces
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.messages import faces_message, located
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.output.messages import faces_message, located
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
 ROOT = Path(__file__).parents[1]

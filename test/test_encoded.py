@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from headpose_ros.perception.encoded import EncodedError, checked
-from headpose_ros.perception.sources import SourceError, read_image
-from headpose_ros.ros.compressed import LIMITS, decode_compressed
-from headpose_ros.ros.images import ImageError
+from headpose_ros.ros.input.compressed import LIMITS, decode_compressed
+from headpose_ros.ros.input.images import ImageError
+from headpose_ros.sources.encoded import EncodedError, checked
+from headpose_ros.sources.source import SourceError, read_image
 
 ROOT = Path(__file__).parents[1]
 PICTURE = cv2.GaussianBlur(
@@ -232,9 +232,9 @@ _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from headpose_ros.perception.sources import SourceError, read_image
-from headpose_ros.ros.compressed import decode_compressed
-from headpose_ros.ros.images import ImageError
+from headpose_ros.sources.source import SourceError, read_image
+from headpose_ros.ros.input.compressed import decode_compressed
+from headpose_ros.ros.input.images import ImageError
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

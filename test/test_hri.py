@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros.hri import (
+from headpose_ros.ros.output.hri import (
     HriFaces,
     cropped_message,
     ids_message,
@@ -178,14 +178,14 @@ def test_nothing_is_made_that_nobody_listens_to(hri_msgs, monkeypatch):
         raise AssertionError('made for nobody')
 
     for name in ('ids_message', 'region_message', 'landmarks_message', 'cropped_message'):
-        monkeypatch.setattr(f'headpose_ros.ros.hri.{name}', never)
+        monkeypatch.setattr(f'headpose_ros.ros.output.hri.{name}', never)
     image = np.zeros((480, 640, 3), np.uint8)
     HriFaces(Node(listeners=0)).publish('', HEADER, SIZE, [face()], image)
 
 
 def test_the_list_holds_the_faces_of_all_cameras_until_one_is_silent(hri_msgs, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr('headpose_ros.ros.hri.time.monotonic', lambda: clock[0])
+    monkeypatch.setattr('headpose_ros.ros.output.hri.time.monotonic', lambda: clock[0])
     node = Node(listeners=1)
     hri = HriFaces(node)
     hri.publish('left/', HEADER, SIZE, [face('f1')], None)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headpose_ros.ros import images
-from headpose_ros.ros.images import ENCODINGS, ImageError, decode, encode_bgr
+from headpose_ros.ros.input import images
+from headpose_ros.ros.input.images import ENCODINGS, ImageError, decode, encode_bgr
 
 # BT.601 with limited range, worked out by hand from
 # Y = 16 + 65.481 R + 128.553 G + 24.966 B, U = 128 - 37.797 R - 74.203 G + 112 B,

@@ -11,9 +11,9 @@ import yaml
 
 pytest.importorskip('rclpy')
 
-from headpose_ros.ros.definitions import message_class
-from headpose_ros.ros.driver_markers import NAMESPACES
-from headpose_ros.ros.markers import _KINDS
+from headpose_ros.ros.output.driver_markers import NAMESPACES
+from headpose_ros.ros.output.markers import _KINDS
+from headpose_ros.tools.definitions import message_class
 
 CONFIG = Path(__file__).parents[1] / 'config'
 TYPES = {'/faces': 'headpose_ros/msg/Faces', '/driver_state': 'headpose_ros/msg/DriverState'}

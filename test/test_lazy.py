@@ -19,8 +19,8 @@ from tf2_msgs.msg import TFMessage
 
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.sources.photograph import photograph
 
 TIMEOUT = 60.0
 

@@ -12,13 +12,13 @@ pytest.importorskip('rclpy')
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from headpose_ros.driver.monitor import STATES, Report
+from headpose_ros.driver_monitoring.monitor import STATES, Report
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros.driver_markers import NAMESPACES, STATE_COLORS, DriverMarkers
-from headpose_ros.ros.markers import FaceMarkers
-from headpose_ros.ros.messages import located
+from headpose_ros.ros.output.driver_markers import NAMESPACES, STATE_COLORS, DriverMarkers
+from headpose_ros.ros.output.markers import FaceMarkers
+from headpose_ros.ros.output.messages import located
 
 KINDS = {'axes', 'box', 'cone', 'landmarks', 'label'}
 CAMERA = CameraModel(np.array([[500.0, 0, 160], [0, 500, 120], [0, 0, 1]]), np.zeros(0))

@@ -21,14 +21,14 @@ from headpose_ros.msg import Face as Face_
 from headpose_ros.msg import FacialLandmarks
 from headpose_ros.perception.faces import Face, Pose, Twist
 from headpose_ros.perception.sizes import FaceSizes
-from headpose_ros.ros.markers import FaceMarkers
-from headpose_ros.ros.messages import (
+from headpose_ros.ros.output.markers import FaceMarkers
+from headpose_ros.ros.output.messages import (
     face_from_message,
     faces_message,
     located,
     main_face_message,
 )
-from headpose_ros.ros.tf import face_transform, gaze_transform
+from headpose_ros.ros.output.tf import face_transform, gaze_transform
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id='cabin_optical_frame')
 CAMERA = CameraModel(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))

@@ -26,11 +26,11 @@ from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.msg import Faces
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.sizes import FaceSizes
-from headpose_ros.ros import qos
-from headpose_ros.ros.cloud import landmark_cloud
-from headpose_ros.ros.messages import located
-from headpose_ros.ros.outputs import FaceOutputs, OutputOptions
-from headpose_ros.ros.tf import face_frames, frame_problem
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.output.cloud import landmark_cloud
+from headpose_ros.ros.output.face_publisher import FacePublisher, OutputOptions
+from headpose_ros.ros.output.messages import located
+from headpose_ros.ros.output.tf import face_frames, frame_problem
 
 CAMERA = CameraModel(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), np.zeros(0))
 SIZE = (640, 480)
@@ -91,7 +91,7 @@ class Rig:
 
     def __init__(self, spin_until, options, prefix='', topics=(*KINDS, '/tf')):
         self.node = rclpy.create_node('test_outputs')
-        self.outputs = FaceOutputs(self.node, options, prefix)
+        self.outputs = FacePublisher(self.node, options, prefix)
         self.received = {topic: [] for topic in topics}
         for topic, store in self.received.items():
             kind = KINDS.get(topic, TFMessage)
@@ -156,7 +156,7 @@ def test_nothing_is_made_that_nobody_listens_to(rig, monkeypatch):
     noted('messages', 'lift')
     noted('tf', 'face_transform')
     monkeypatch.setattr(
-        'headpose_ros.ros.markers.FaceMarkers.message', lambda *_: made.append('markers')
+        'headpose_ros.ros.output.markers.FaceMarkers.message', lambda *_: made.append('markers')
     )
     here = rig(OutputOptions(), topics=['head_pose'])
     assert here.publish_until(lambda: here.received['head_pose'])
@@ -279,7 +279,7 @@ def test_images_without_a_frame_have_no_output_frame(rig, monkeypatch):
 
 def test_frames_that_change_with_every_image_do_not_fill_the_log(ros, capfd):
     node = rclpy.create_node('test_outputs')
-    outputs = FaceOutputs(node, OutputOptions(output_frame='base_link'))
+    outputs = FacePublisher(node, OutputOptions(output_frame='base_link'))
     for number in range(50):
         header = Header(stamp=HEADER.stamp, frame_id=f'camera_{number % 2}')
         assert not outputs.publish(header, SIZE, [face()], CAMERA)
@@ -291,6 +291,6 @@ def test_frames_that_change_with_every_image_do_not_fill_the_log(ros, capfd):
 def test_destroying_withdraws_all_topics(ros):
     node = rclpy.create_node('test_outputs')
     before = len(list(node.publishers)), len(list(node.subscriptions))
-    FaceOutputs(node, OutputOptions(output_frame='base_link')).destroy()
+    FacePublisher(node, OutputOptions(output_frame='base_link')).destroy()
     assert (len(list(node.publishers)), len(list(node.subscriptions))) == before
     node.destroy_node()

@@ -25,10 +25,10 @@ from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.msg import Faces
 from headpose_ros.perception.draw import AXIS_COLORS
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros import qos
-from headpose_ros.ros.images import decode, encode_bgr
-from headpose_ros.ros.messages import faces_message, located
-from headpose_ros.ros.pictures import StampMatcher, seen_face
+from headpose_ros.ros.input.images import decode, encode_bgr
+from headpose_ros.ros.input.pictures import StampMatcher, seen_face
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.output.messages import faces_message, located
 
 ROOT = Path(__file__).parents[1]
 SIZE = (160, 120)

@@ -204,7 +204,7 @@ def test_cmake_lists_every_interface(kind, names):
 def test_import_needs_no_ros():
     """In a process of its own, because the other tests here load rclpy."""
     code = (
-        'import sys, headpose_ros, headpose_ros.geometry, headpose_ros.driver.monitor\n'
+        'import sys, headpose_ros, headpose_ros.geometry, headpose_ros.driver_monitoring.monitor\n'
         "bad = {'rclpy', 'std_msgs', 'torch', 'cv2'} & set(sys.modules)\n"
         'sys.exit(str(bad) if bad else 0)'
     )

@@ -14,7 +14,7 @@ pytest.importorskip('rclpy')
 
 from builtin_interfaces.msg import Time
 
-from headpose_ros.ros.pairing import DepthPairing
+from headpose_ros.ros.input.pairing import DepthPairing
 
 PERIOD = 1 / 30
 KINDS = ['stand-in', 'message_filters']

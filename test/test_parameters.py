@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.ros.parameters import (
+from headpose_ros.ros.node.parameters import (
     ParameterProblem,
     declare,
     follow,

@@ -29,11 +29,11 @@ from headpose_ros.models.weights import load_model
 from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import Detection, DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
-from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
-from headpose_ros.perception.photograph import photograph
+from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_turn
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import TrackingOptions
 from headpose_ros.perception.yunet import OnnxYuNet, OpenCvYuNet
+from headpose_ros.sources.photograph import photograph
 
 ROOT = Path(__file__).parents[1]
 CAMERA = CameraModel(np.array([[512.0, 0, 255.5], [0, 512, 255.5], [0, 0, 1]]), np.zeros(0))
@@ -168,7 +168,9 @@ def test_the_surest_turn_is_that_of_sure_landmarks_and_a_small_expected_error(
             ]
 
     window = CropWindow(8, 8, 16)
-    chosen = surest_turn(Network(), np.zeros((16, 16, 3), np.uint8), window, np.array([8.0, 8.0]))
+    chosen = best_quarter_turn(
+        Network(), np.zeros((16, 16, 3), np.uint8), window, np.array([8.0, 8.0])
+    )
     assert chosen.sureness == pytest.approx(confidences[best])
 
 

@@ -17,8 +17,8 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from test_pose_inputs import TIMEOUT, Desk, header
 
 from headpose_ros.perception.infer import FaceNetwork
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.sources.photograph import photograph
 
 
 @pytest.fixture(scope='module')

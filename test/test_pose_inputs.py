@@ -30,13 +30,13 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.pose_parameters import id_prefix
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import pinhole, uncalibrated
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.lifecycle import reporting
-from headpose_ros.ros.parameters import ParameterProblem
-from headpose_ros.ros.still import StillPicture
+from headpose_ros.ros.input.calibration import pinhole, uncalibrated
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.input.still import StillPicture
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.lifecycle import log_failures
+from headpose_ros.ros.node.parameters import ParameterProblem
+from headpose_ros.sources.photograph import photograph
 
 FRAME = 'cabin_optical_frame'
 OK = DiagnosticStatus(message='OK')
@@ -398,7 +398,7 @@ def test_what_counts_as_rectified_may_change_while_the_node_runs(desk, photo):
 @pytest.fixture
 def unthrottled(monkeypatch):
     """Let every warning through: what is told once is so by itself."""
-    monkeypatch.setattr('headpose_ros.ros.inputs._WARNING_PERIOD', 0.0)
+    monkeypatch.setattr('headpose_ros.ros.input.camera_input._WARNING_PERIOD', 0.0)
 
 
 def test_a_calibration_that_cannot_be_used_costs_no_frame_and_is_told_once(
@@ -558,11 +558,11 @@ def test_what_a_transition_raises_is_logged_and_undone(ros, capfd):
     class Broken(LifecycleNode):
         undone = False
 
-        @reporting
+        @log_failures
         def on_configure(self, state):
             raise RuntimeError('no memory\nleft')
 
-        @reporting
+        @log_failures
         def on_error(self, state):
             self.undone = True
             return TransitionCallbackReturn.SUCCESS

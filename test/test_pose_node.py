@@ -35,10 +35,10 @@ from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.models.registry import MODELS
 from headpose_ros.msg import Faces
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import pinhole, uncalibrated
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.calibration import pinhole, uncalibrated
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.sources.photograph import photograph
 
 ROOT = Path(__file__).parents[1]
 FRAME = 'cabin_optical_frame'

@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headpose_ros.driver import profiles
-from headpose_ros.driver.monitor import DriverProfile
-from headpose_ros.driver.profiles import ProfileError, profile_path, read_profile, write_profile
-from headpose_ros.driver.zones import read_zones
+from headpose_ros.driver_monitoring import profiles
+from headpose_ros.driver_monitoring.monitor import DriverProfile
+from headpose_ros.driver_monitoring.profiles import (
+    ProfileError,
+    profile_path,
+    read_profile,
+    write_profile,
+)
+from headpose_ros.driver_monitoring.zones import read_zones
 from headpose_ros.geometry.rotations import FRONTAL
 
 ZONES = read_zones(Path(__file__).parents[1] / 'config' / 'zones.yaml')

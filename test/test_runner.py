@@ -24,10 +24,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from headpose_ros.nodes.runner import GRACE
-from headpose_ros.ros import qos, worker
-from headpose_ros.ros.diagnostics import ERROR
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.worker import Watch, Worker, hanging
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos, worker
+from headpose_ros.ros.node.diagnostics import ERROR
+from headpose_ros.ros.node.worker import Watch, Worker, hanging
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 90.0
@@ -55,7 +55,7 @@ sys.exit(driver.main())
 HANGING_DEVICE = """
 import sys, time, numpy
 from headpose_ros.nodes import camera
-from headpose_ros.perception.sources import Source
+from headpose_ros.sources.source import Source
 class Device(Source):
     is_live, name, first = True, '/dev/video0', True
     def read(self):

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from headpose_ros.perception import sources
-from headpose_ros.perception.sources import (
+from headpose_ros.sources import source as sources
+from headpose_ros.sources.source import (
     DEFAULT_FPS,
     DeviceSource,
     FolderSource,
@@ -62,7 +62,7 @@ def test_video_is_read_to_its_end_and_rewound(tmp_path: Path) -> None:
 def test_a_film_without_pyav_says_what_to_install(tmp_path: Path, monkeypatch: Any) -> None:
     path = write_video(tmp_path / 'clip.avi', [1, 2])
     monkeypatch.setitem(sys.modules, 'av', None)
-    monkeypatch.delitem(sys.modules, 'headpose_ros.perception.video', raising=False)
+    monkeypatch.delitem(sys.modules, 'headpose_ros.sources.video', raising=False)
     with pytest.raises(SourceError, match=r'films need the package av \(pip install "av'):
         open_source(path)
 

@@ -15,9 +15,9 @@ from headpose_ros.perception.detect import Detection
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import (
     PREFERENCES,
+    FaceTracker,
     Motion,
     TrackingOptions,
-    Tracks,
     assign,
     iou,
 )
@@ -58,7 +58,7 @@ def test_iou_golden():
 
 
 def test_ids_follow_their_faces_when_the_order_changes():
-    tracks = Tracks()
+    tracks = FaceTracker()
     step(tracks, 0.0, [at(100), at(300)])
     step(tracks, 0.1, [at(301), at(101)])
     assert [(t.id, t.box[0]) for t in tracks.confirmed] == [('f1', 100), ('f2', 300)]
@@ -66,14 +66,14 @@ def test_ids_follow_their_faces_when_the_order_changes():
 
 def test_windows_are_kept_or_taken_from_the_detector():
     for keep, x in ((True, 100.0), (False, 102.0)):
-        tracks = Tracks(keep_windows=keep)
+        tracks = FaceTracker(keep_windows=keep)
         step(tracks, 0.0, [at(100)])
         step(tracks, 0.1, [at(102)])
         assert tracks.visible[0].box[0] == tracks.visible[0].window.center_x == x
 
 
 def test_a_face_is_reported_from_its_last_confirming_frame_on():
-    tracks = Tracks(TrackingOptions(confirm_hits=3))
+    tracks = FaceTracker(TrackingOptions(confirm_hits=3))
     reported = []
     for frame in range(4):
         step(tracks, frame / 30, [at(100)])
@@ -83,7 +83,7 @@ def test_a_face_is_reported_from_its_last_confirming_frame_on():
 
 @pytest.mark.parametrize('period', [0.1, 0.6, 1.5, 1.9])
 def test_faces_of_slow_cameras_are_confirmed_and_keep_their_id(period):
-    tracks = Tracks(TrackingOptions())
+    tracks = FaceTracker(TrackingOptions())
     reported = []
     for frame in range(5):
         step(tracks, frame * period, [at(100)])
@@ -92,7 +92,7 @@ def test_faces_of_slow_cameras_are_confirmed_and_keep_their_id(period):
 
 
 def test_pictures_farther_apart_than_the_memory_stand_alone():
-    tracks = Tracks(TrackingOptions())
+    tracks = FaceTracker(TrackingOptions())
     reported = []
     for frame in range(3):
         step(tracks, frame * 10.0, [at(100)])
@@ -104,7 +104,7 @@ def test_pictures_farther_apart_than_the_memory_stand_alone():
 
 
 def test_a_face_lost_before_it_was_confirmed_is_forgotten():
-    tracks = Tracks(TrackingOptions(confirm_hits=3), keep_windows=False)
+    tracks = FaceTracker(TrackingOptions(confirm_hits=3), keep_windows=False)
     step(tracks, 0.0, [at(100)])
     step(tracks, 0.1, [])
     assert tracks.visible == tracks.hidden == ()
@@ -113,7 +113,7 @@ def test_a_face_lost_before_it_was_confirmed_is_forgotten():
 
 @pytest.mark.parametrize(('gap', 'name'), [(0.1, 'f1'), (1.9, 'f1'), (2.1, 'f2')])
 def test_a_face_that_comes_back_in_time_keeps_its_id(gap, name):
-    tracks = Tracks(TrackingOptions(retain=2.0), keep_windows=False)
+    tracks = FaceTracker(TrackingOptions(retain=2.0), keep_windows=False)
     for stamp in (0.0, 0.1, 0.2):
         step(tracks, stamp, [at(100)])
     step(tracks, 0.21, [])
@@ -123,7 +123,7 @@ def test_a_face_that_comes_back_in_time_keeps_its_id(gap, name):
 
 
 def test_empty_frames_without_the_detector_age_hidden_faces_too():
-    tracks = Tracks(TrackingOptions(retain=1.0), keep_windows=False)
+    tracks = FaceTracker(TrackingOptions(retain=1.0), keep_windows=False)
     for stamp in (0.0, 0.1):
         step(tracks, stamp, [at(100)])
     step(tracks, 0.2, [])
@@ -134,7 +134,7 @@ def test_empty_frames_without_the_detector_age_hidden_faces_too():
 
 
 def test_after_a_gap_in_the_video_only_the_detector_tells_who_is_there():
-    tracks = Tracks()
+    tracks = FaceTracker()
     for stamp in (0.0, 0.1):
         step(tracks, stamp, [at(100)])
     tracks.advance(1.0)
@@ -143,7 +143,7 @@ def test_after_a_gap_in_the_video_only_the_detector_tells_who_is_there():
 
 
 def test_what_the_detector_never_sees_again_is_given_up():
-    tracks = Tracks()
+    tracks = FaceTracker()
     stamps = np.arange(0, 10, 0.1)
     for stamp in stamps:
         step(tracks, stamp, [at(100)] if stamp < 0.5 else [])
@@ -153,14 +153,14 @@ def test_what_the_detector_never_sees_again_is_given_up():
 
 
 def test_a_face_that_the_detector_sees_now_and_then_is_kept():
-    tracks = Tracks()
+    tracks = FaceTracker()
     for frame in range(300):
         step(tracks, frame / 10, [at(100)] if frame % 15 == 0 else [])
     assert ids(tracks.confirmed) == ['f1']
 
 
 def test_of_two_tracks_on_one_face_the_one_that_expected_it_stays():
-    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
     step(tracks, 0.0, [at(100), at(150)])
     tracks.advance(0.1)
     first, second = tracks.visible
@@ -171,7 +171,7 @@ def test_of_two_tracks_on_one_face_the_one_that_expected_it_stays():
 
 
 def test_of_two_tracks_equally_on_one_face_the_older_stays():
-    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
     step(tracks, 0.0, [at(100), at(100.1)])
     assert ids(tracks.visible) == ['f1']
 
@@ -194,7 +194,7 @@ def seen(tracks, stamp, places):
 
 
 def test_a_face_that_walked_out_of_the_picture_is_awaited_at_its_border():
-    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
     step(tracks, 0.0, [at(350, side=60)])
     for frame in range(1, 30):
         seen(tracks, frame / 30, [(350.0 + 10 * frame, 60.0)])
@@ -206,7 +206,7 @@ def test_a_face_that_walked_out_of_the_picture_is_awaited_at_its_border():
 
 
 def test_a_face_that_another_covers_keeps_its_size_and_way():
-    tracks = Tracks(TrackingOptions(confirm_hits=1))
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
     near, far = (lambda k: 100.0 + 6 * k), (lambda k: 400.0 - 6 * k)
     step(tracks, 0.0, [at(near(0), side=150), at(far(0), side=120)])
     for frame in range(1, 15):
@@ -224,7 +224,7 @@ def test_a_face_that_another_covers_keeps_its_size_and_way():
 
 
 def test_assignment_minimises_the_whole_cost_within_the_gates():
-    tracks = Tracks()
+    tracks = FaceTracker()
     step(tracks, 0.0, [at(100), at(112)])
     # The nearest of the first track is the only one of the second.
     assert assign(tracks.visible, [at(107), at(94)], 0.0, SHAPE) == {0: 1, 1: 0}
@@ -237,19 +237,19 @@ def test_assignment_minimises_the_whole_cost_within_the_gates():
 )
 def test_the_cap_keeps_the_preferred_faces(prefer, kept):
     options = TrackingOptions(max_faces=1, prefer=prefer, region=(0.75, 0.0, 0.25, 1.0))
-    tracks = Tracks(options)
+    tracks = FaceTracker(options)
     step(tracks, 0.0, [at(300, 100, 90), at(330, 240, 60), at(600, 240, 30)])
     assert [t.box[0] for t in tracks.visible] == kept
 
 
 def test_outside_of_the_preferred_region_the_largest_come_first():
-    tracks = Tracks(TrackingOptions(max_faces=2, prefer='region', region=(0.9, 0.0, 0.1, 1.0)))
+    tracks = FaceTracker(TrackingOptions(max_faces=2, prefer='region', region=(0.9, 0.0, 0.1, 1.0)))
     step(tracks, 0.0, [at(100, side=20), at(300, side=60), at(200, side=40)])
     assert sorted(t.box[0] for t in tracks.visible) == [200, 300]
 
 
 def test_a_newcomer_must_be_clearly_preferred_to_replace_a_followed_face():
-    tracks = Tracks(TrackingOptions(max_faces=1))
+    tracks = FaceTracker(TrackingOptions(max_faces=1))
     step(tracks, 0.0, [at(100, side=60)])
     assert step(tracks, 0.1, [at(100, side=60), at(300, side=80)]) == []
     assert step(tracks, 0.2, [at(100, side=60), at(300, side=100)]) == ['f2']
@@ -257,7 +257,7 @@ def test_a_newcomer_must_be_clearly_preferred_to_replace_a_followed_face():
 
 
 def test_the_first_face_stays_first_until_another_is_clearly_preferred():
-    tracks = Tracks(TrackingOptions(confirm_hits=1), keep_windows=False)
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
     first = []
     for frame, side in enumerate([60, 64, 57, 80, 95]):
         step(tracks, frame / 30, [at(100, side=60), at(300, side=side)])
@@ -266,7 +266,7 @@ def test_the_first_face_stays_first_until_another_is_clearly_preferred():
 
 
 def test_memory_is_bounded_even_when_stamps_stand_still():
-    tracks = Tracks(TrackingOptions(confirm_hits=1), keep_windows=False)
+    tracks = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
     for frame in range(100):
         step(tracks, 0.0, [at(100 * (frame % 6), 80 * (frame % 5), 10 + 2 * (frame % 7))])
     assert len(tracks.visible) + len(tracks.hidden) < 20
@@ -292,7 +292,7 @@ def test_whatever_is_detected_ids_are_unique_never_reused_and_the_cap_holds(
     frames, keep, cap, hits, prefer
 ):
     options = TrackingOptions(max_faces=cap, confirm_hits=hits, prefer=prefer, retain=1.5)
-    tracks, ended, stamp = Tracks(options, keep), set(), 0.0
+    tracks, ended, stamp = FaceTracker(options, keep), set(), 0.0
     for number, (dt, detections) in enumerate(frames):
         before = {*ids(tracks.visible), *ids(tracks.hidden)}
         stamp += dt
@@ -312,7 +312,7 @@ def test_whatever_is_detected_ids_are_unique_never_reused_and_the_cap_holds(
 @settings(deadline=None)
 @given(FRAMES)
 def test_a_detection_belongs_to_one_track_at_most(frames):
-    tracks, stamp = Tracks(), 0.0
+    tracks, stamp = FaceTracker(), 0.0
     for dt, detections in frames:
         stamp += dt
         tracks.advance(stamp)

@@ -21,13 +21,13 @@ from rclpy.qos import DurabilityPolicy
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from headpose_ros.ros import qos
-from headpose_ros.ros.transforms import (
+from headpose_ros.ros.input.transforms import (
     TransformBuffer,
     TransformProblem,
     listen,
     patient_lookup,
 )
+from headpose_ros.ros.node import qos
 
 SECOND = 10**9
 VECTORS = st.tuples(*[st.floats(-3.0, 3.0)] * 3)
@@ -193,7 +193,7 @@ class Clock:
 
     def __init__(self, monkeypatch, come=lambda: None):
         self.now, self._come = 0.0, come
-        monkeypatch.setattr('headpose_ros.ros.transforms.time', self)
+        monkeypatch.setattr('headpose_ros.ros.input.transforms.time', self)
 
     def monotonic(self):
         return self.now

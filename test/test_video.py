@@ -33,10 +33,10 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_from_aflw
 from headpose_ros.perception.draw import AXIS_COLORS, AXIS_STYLES, draw_faces, drawn_axes
 from headpose_ros.perception.faces import Face
-from headpose_ros.perception.sources import DEFAULT_FPS, SourceError
 from headpose_ros.perception.table import FaceTable, TableError, read_table
-from headpose_ros.perception.video import VideoSource, VideoWriter, displayed
-from headpose_ros.perception.virtual_camera import PERIOD, open_stream
+from headpose_ros.sources.source import DEFAULT_FPS, SourceError
+from headpose_ros.sources.video import VideoSource, VideoWriter, displayed
+from headpose_ros.sources.virtual_camera import PERIOD, open_stream
 from headpose_ros.tools.video import VideoOptions, annotate
 
 ROOT = Path(__file__).parents[1]

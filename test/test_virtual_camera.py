@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from headpose_ros.perception.photograph import FACE
-from headpose_ros.perception.sources import ImageSource, open_source
-from headpose_ros.perception.virtual_camera import (
+from headpose_ros.sources.photograph import FACE
+from headpose_ros.sources.source import ImageSource, open_source
+from headpose_ros.sources.virtual_camera import (
     MAX_PAN,
     MAX_ROLL,
     MAX_ZOOM,

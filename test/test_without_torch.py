@@ -14,7 +14,7 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.extras import INSTALL_TORCH, how_to_get, needed_by
 from headpose_ros.perception import device
 from headpose_ros.perception.device import DeviceError, choose_device, has_gpu
-from headpose_ros.perception.photograph import photograph
+from headpose_ros.sources.photograph import photograph
 
 ROOT = Path(__file__).parents[1]
 #: What the extra `torch` brings, and what only tools and tests use.
@@ -47,8 +47,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.pose import PoseNode
-from headpose_ros.perception.photograph import photograph
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.sources.photograph import photograph
+from headpose_ros.ros.input.images import encode_bgr
 
 rclpy.init(args=['--ros-args', '-p', 'device:=cpu'])
 pose, desk = PoseNode(), rclpy.create_node('desk')

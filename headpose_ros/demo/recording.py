@@ -22,10 +22,10 @@ from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.files import OutputError
 from headpose_ros.msg import DriverEvent, DriverState, Faces
-from headpose_ros.ros import qos
-from headpose_ros.ros.callbacks import GuardedNode
-from headpose_ros.ros.definitions import definition, message_class, type_name
-from headpose_ros.ros.diagnostics import Diagnostics
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.callbacks import GuardedNode
+from headpose_ros.ros.node.diagnostics import Diagnostics
+from headpose_ros.tools.definitions import definition, message_class, type_name
 
 _DEPTH = 200
 

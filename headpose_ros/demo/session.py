@@ -22,18 +22,18 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.pictures import write_pictures
 from headpose_ros.demo.recording import Recorder, demo_topics
 from headpose_ros.errors import HeadposeError
 from headpose_ros.files import check_new, make_folder, write_whole
+from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.camera import CameraNode
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
-from headpose_ros.perception.sources import ASTRONAUT
-from headpose_ros.ros.callbacks import NodeEnded
-from headpose_ros.ros.transport import prefer_shared_memory
+from headpose_ros.ros.node.callbacks import NodeEnded
+from headpose_ros.ros.node.transport import prefer_shared_memory
+from headpose_ros.sources.source import ASTRONAUT
 
 _ANGLES = ('yaw', 'pitch', 'roll')
 SETTLING = 1.0  # seconds from the last frame until its result has surely come

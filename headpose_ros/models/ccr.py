@@ -22,7 +22,7 @@ from torchvision.models.resnet import Bottleneck
 from headpose_ros.models import bins
 from headpose_ros.models.hourglass import Hourglass, Residual, stem
 from headpose_ros.models.outputs import (
-    FaceOutputs,
+    NetworkOutputs,
     expected_points,
     log_distribution,
     rotation_from_aflw_euler,
@@ -158,7 +158,7 @@ class Ccr(nn.Module):
                 x, middle = self.exchanges[index](maps, early, deep)
         return outputs
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict with the last block.
 
         Args:
@@ -171,7 +171,7 @@ class Ccr(nn.Module):
         last = self.blocks(crops)[-1]
         visibility = visibility_of_peaks(last.maps)
         rotation = rotation_from_aflw_euler(last.angles())
-        return FaceOutputs(rotation, last.points(), last.log_maps, visibility)
+        return NetworkOutputs(rotation, last.points(), last.log_maps, visibility)
 
 
 def _stage(inputs: int, planes: int, depth: int, stride: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headpose_ros.models import bins
-from headpose_ros.models.outputs import FaceOutputs, rotation_from_aflw_euler
+from headpose_ros.models.outputs import NetworkOutputs, rotation_from_aflw_euler
 from headpose_ros.models.trunks import classifier_trunk
 
 DECODES = ('centers', 'left_edges')
@@ -54,10 +54,10 @@ class Hopenet(nn.Module):
         """Return (B, 3) pitch, yaw, roll in radians from (B, 3, 66) logits."""
         return bins.expected_angles(logits, self.bin_values(logits))
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict the rotation (B, 3, 3); there are no landmarks."""
         angles = self.angles(self.angle_logits(crops))
-        return FaceOutputs(rotation_from_aflw_euler(angles), None, None, None)
+        return NetworkOutputs(rotation_from_aflw_euler(angles), None, None, None)
 
 
 def published_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

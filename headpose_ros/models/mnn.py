@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headpose_ros.models.outputs import (
-    FaceOutputs,
+    NetworkOutputs,
     expected_points,
     log_distribution,
     rotation_from_mnn_euler,
@@ -41,7 +41,7 @@ class MnnOutputs(NamedTuple):
 
     pose: Tensor
     projection: Tensor
-    face: FaceOutputs
+    face: NetworkOutputs
 
 
 def _norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
@@ -180,7 +180,7 @@ class Mnn(nn.Module):
             self.maps = nn.Conv2d(channels[0], landmarks, 1)
             self.visibility = nn.Conv2d(channels[0], landmarks, 1)
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict pose, and with a decoder landmarks and visibility.
 
         Args:
@@ -193,7 +193,7 @@ class Mnn(nn.Module):
         if self.landmarks:
             return self.all_outputs(crops).face
         pose = self.pose(self.encoder(crops)[-1]).flatten(1).float()
-        return FaceOutputs(rotation_from_mnn_euler(pose[:, :3]), None, None, None)
+        return NetworkOutputs(rotation_from_mnn_euler(pose[:, :3]), None, None, None)
 
     def all_outputs(self, crops: Tensor) -> MnnOutputs:
         """Return what the tasks of the full network are trained by."""
@@ -204,7 +204,7 @@ class Mnn(nn.Module):
         log_maps = log_distribution(self.maps(features).float())
         visibility = self._visibility_at(log_maps, features)
         rotation = rotation_from_mnn_euler(pose[:, :3])
-        face = FaceOutputs(rotation, expected_points(log_maps), log_maps, visibility)
+        face = NetworkOutputs(rotation, expected_points(log_maps), log_maps, visibility)
         return MnnOutputs(pose, projection, face)
 
     def _visibility_at(self, log_maps: Tensor, features: Tensor) -> Tensor:

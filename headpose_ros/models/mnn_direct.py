@@ -21,7 +21,7 @@ from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import COUNT
 from headpose_ros.models.mnn_lite import conv_norm, head, stage
-from headpose_ros.models.outputs import FaceOutputs, mean_rotation, rotation_from_6d
+from headpose_ros.models.outputs import NetworkOutputs, mean_rotation, rotation_from_6d
 
 #: Logarithms of what is usual, so that the heads begin near the truth: errors over the crop's side,
 #: angles in radians.
@@ -89,7 +89,7 @@ class MnnDirect(nn.Module):
         self.mouth = _head(_LOCAL + seen, 32, 1)
         self._begin_with_the_mean_face()
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict pose, landmarks, visibility, eyes, mouth, and how far each is to be relied on.
 
         Args:
@@ -110,7 +110,7 @@ class MnnDirect(nn.Module):
         # They judge the other heads, which must not learn to make themselves easy to judge.
         trust = self.trust(pooled.detach()).float()
         covariance = covariance_of(trust[:, COUNT:])
-        return FaceOutputs(
+        return NetworkOutputs(
             rotation=mean_rotation(seen, self.rotation_of_points(points)),
             points=points,
             log_maps=None,

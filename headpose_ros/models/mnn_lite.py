@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from headpose_ros.geometry.landmarks import COUNT, GROUPS, OPENING
 from headpose_ros.models.outputs import (
-    FaceOutputs,
+    NetworkOutputs,
     expected_points,
     log_distribution,
     map_deviation,
@@ -174,7 +174,7 @@ class MnnLite(nn.Module):
         self.face = head(deep + landmarks, 32, 1)
         self.errors = head(deep + landmarks, 64, landmarks + 1)
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict pose, landmarks and visibility.
 
         Args:
@@ -194,7 +194,7 @@ class MnnLite(nn.Module):
         pooled = deepest.mean(dim=(2, 3))
         centred = (points.to(pooled.dtype) - 0.5).flatten(1) * 4.0
         seen = rotation_from_6d(self.pose(torch.cat([pooled, centred], dim=1)).float())
-        return FaceOutputs(
+        return NetworkOutputs(
             mean_rotation(seen, self.rotation_of_points(points)),
             points,
             log_maps,

@@ -12,7 +12,7 @@ _PEAK_TO_LOGIT = 10.0
 _NEAR = 1 / 16
 
 
-class FaceOutputs(NamedTuple):
+class NetworkOutputs(NamedTuple):
     """Outputs of one forward pass over B crops with N landmarks.
 
     Attributes:

@@ -17,7 +17,7 @@ from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import SCHEMES
 from headpose_ros.models.hourglass import Hourglass, Residual, bilinear_deconvolution, stem
 from headpose_ros.models.outputs import (
-    FaceOutputs,
+    NetworkOutputs,
     cell_centers,
     gaussians,
     log_distribution,
@@ -177,7 +177,7 @@ class Parts3d(nn.Module):
         self.register_buffer('shape', centred, persistent=False)
         self.shape: Tensor
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict 3-D landmarks, and the rotation of the mean face onto them.
 
         Args:
@@ -194,7 +194,7 @@ class Parts3d(nn.Module):
         depth = depth - depth.mean(dim=1, keepdim=True)
         rotation = rotation_onto(self.shape.float(), torch.cat([points, depth[:, :, None]], dim=2))
         log_maps = log_distribution(maps * _SHARPNESS)
-        return FaceOutputs(rotation, points, log_maps, visibility_of_peaks(maps), depth)
+        return NetworkOutputs(rotation, points, log_maps, visibility_of_peaks(maps), depth)
 
 
 def part_gaussians(points: Tensor, size: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from headpose_ros.models.outputs import FaceOutputs, rotation_from_aflw_euler
+from headpose_ros.models.outputs import NetworkOutputs, rotation_from_aflw_euler
 from headpose_ros.models.trunks import classifier_trunk
 
 _ANGLES = 3
@@ -43,7 +43,7 @@ class RankingPose(nn.Module):
         pairs = zip(self.regress, inputs, strict=True)
         return torch.cat([head(embedding) for head, embedding in pairs], dim=1).float()
 
-    def forward(self, crops: Tensor) -> FaceOutputs:
+    def forward(self, crops: Tensor) -> NetworkOutputs:
         """Predict the rotation (B, 3, 3); there are no landmarks."""
         rotation = rotation_from_aflw_euler(self.angles(self.embeddings(crops)))
-        return FaceOutputs(rotation, None, None, None)
+        return NetworkOutputs(rotation, None, None, None)

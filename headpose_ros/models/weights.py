@@ -44,7 +44,7 @@ class LoadedModel:
 
     Attributes:
         spec: How to feed it.
-        network: Maps float32 (B, 3, S, S) to `FaceOutputs`.
+        network: Maps float32 (B, 3, S, S) to `NetworkOutputs`.
         card: As in `released.WeightsFile`.
     """
 

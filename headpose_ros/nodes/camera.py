@@ -15,21 +15,21 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from headpose_ros.nodes.runner import run
-from headpose_ros.perception.sources import Bgr, Source, SourceError, fit
-from headpose_ros.perception.virtual_camera import open_stream
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import (
+from headpose_ros.ros.input.calibration import (
     CalibrationError,
     load_calibration,
     pinhole,
     scaled,
     uncalibrated,
 )
-from headpose_ros.ros.callbacks import GuardedNode, describe
-from headpose_ros.ros.diagnostics import ERROR, SILENT_AFTER, Diagnostics, Finding, status
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter
-from headpose_ros.ros.worker import Worker
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.callbacks import GuardedNode, describe
+from headpose_ros.ros.node.diagnostics import ERROR, SILENT_AFTER, Diagnostics, Finding, status
+from headpose_ros.ros.node.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.node.worker import Worker
+from headpose_ros.sources.source import Bgr, Source, SourceError, fit
+from headpose_ros.sources.virtual_camera import open_stream
 
 _MAX_SIDE = 16384
 #: Pauses before a device that is gone is opened again, s: the first, and the longest.

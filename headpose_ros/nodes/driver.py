@@ -14,26 +14,26 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from headpose_ros.driver.cover import shows_nothing
-from headpose_ros.driver.monitor import DriverMonitor, Report
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.profiles import profile_path, read_profile, write_profile
-from headpose_ros.driver.zones import DRIVES, Zones, read_zones
+from headpose_ros.driver_monitoring.cover import shows_nothing
+from headpose_ros.driver_monitoring.monitor import DriverMonitor, Report
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.profiles import profile_path, read_profile, write_profile
+from headpose_ros.driver_monitoring.zones import DRIVES, Zones, read_zones
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverEvent, DriverState, Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros import qos
-from headpose_ros.ros.diagnostics import NOT_ACTIVE, WARN, Diagnostics, Finding, status
-from headpose_ros.ros.driver_markers import DriverMarkers
-from headpose_ros.ros.driver_messages import event_message, state_message
-from headpose_ros.ros.images import decode
-from headpose_ros.ros.lifecycle import AutostartNode, reporting
-from headpose_ros.ros.messages import FaceMessageError, face_from_message
-from headpose_ros.ros.parameters import ParameterProblem, declare, follow, parameter, region
-from headpose_ros.ros.share import share_file
-from headpose_ros.ros.stamps import seconds, time_message
-from headpose_ros.ros.still import StillPicture
+from headpose_ros.ros.input.images import decode
+from headpose_ros.ros.input.still import StillPicture
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.diagnostics import NOT_ACTIVE, WARN, Diagnostics, Finding, status
+from headpose_ros.ros.node.lifecycle import AutostartNode, log_failures
+from headpose_ros.ros.node.parameters import ParameterProblem, declare, follow, parameter, region
+from headpose_ros.ros.node.share import share_file
+from headpose_ros.ros.node.stamps import seconds, time_message
+from headpose_ros.ros.output.driver_markers import DriverMarkers
+from headpose_ros.ros.output.driver_messages import event_message, state_message
+from headpose_ros.ros.output.messages import FaceMessageError, face_from_message
 from headpose_ros.srv import CalibrateZone, StoreDriver
 
 #: Images are looked at for a cover so often, s of their stamps.
@@ -114,7 +114,7 @@ class DriverNode(AutostartNode):
         if self._config.autostart:
             self.start()
 
-    @reporting
+    @log_failures
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read zones and driver, create publishers and services."""
         try:
@@ -132,7 +132,7 @@ class DriverNode(AutostartNode):
         ]
         return TransitionCallbackReturn.SUCCESS
 
-    @reporting
+    @log_failures
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen."""
         self._taken = 0

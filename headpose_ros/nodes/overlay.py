@@ -15,12 +15,12 @@ from sensor_msgs.msg import CompressedImage, Image
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.draw import AXIS_STYLES
-from headpose_ros.ros import qos
-from headpose_ros.ros.callbacks import GuardedNode
-from headpose_ros.ros.diagnostics import Diagnostics
-from headpose_ros.ros.images import encode_bgr
-from headpose_ros.ros.parameters import declare, follow, parameter
-from headpose_ros.ros.pictures import StampMatcher, annotated
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.input.pictures import StampMatcher, annotated
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.callbacks import GuardedNode
+from headpose_ros.ros.node.diagnostics import Diagnostics
+from headpose_ros.ros.node.parameters import declare, follow, parameter
 
 _LOOK_PERIOD = 0.25  # seconds from one look for subscribers to the next
 

@@ -32,8 +32,10 @@ from headpose_ros.perception.device import gpu_memory, has_gpu, why_no_gpu
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork
 from headpose_ros.perception.threads import limit_cpu_threads
-from headpose_ros.ros.callbacks import PASSES
-from headpose_ros.ros.diagnostics import (
+from headpose_ros.ros.input.camera_input import CameraInput
+from headpose_ros.ros.input.latest import LatestPerSender
+from headpose_ros.ros.node.callbacks import PASSES
+from headpose_ros.ros.node.diagnostics import (
     ERROR,
     NOT_ACTIVE,
     RESTING,
@@ -46,15 +48,13 @@ from headpose_ros.ros.diagnostics import (
     camera_values,
     status,
 )
-from headpose_ros.ros.hri import HriFaces
-from headpose_ros.ros.inputs import CameraInput
-from headpose_ros.ros.lifecycle import AutostartNode, reporting
-from headpose_ros.ros.newest import NewestItems
-from headpose_ros.ros.outputs import FaceOutputs
-from headpose_ros.ros.parameters import declare, follow
-from headpose_ros.ros.stamps import seconds
-from headpose_ros.ros.statistics import summarize
-from headpose_ros.ros.worker import JOIN, Watch, Worker
+from headpose_ros.ros.node.lifecycle import AutostartNode, log_failures
+from headpose_ros.ros.node.parameters import declare, follow
+from headpose_ros.ros.node.stamps import seconds
+from headpose_ros.ros.node.statistics import summarize
+from headpose_ros.ros.node.worker import JOIN, Watch, Worker
+from headpose_ros.ros.output.face_publisher import FacePublisher
+from headpose_ros.ros.output.hri import HriFaces
 
 #: A worker that has images and gives no answer for so long has stalled, s.
 STALLED_AFTER = 4.0
@@ -79,7 +79,7 @@ class PoseNode(AutostartNode):
     Subscribes for every camera: `<camera>/image_raw` (sensor_msgs/Image) or
     `<camera>/image_raw/compressed` (sensor_msgs/CompressedImage), `<camera>/camera_info`
     (sensor_msgs/CameraInfo); and `<camera>/depth_registered/image_raw` (sensor_msgs/Image) if
-    asked to. Publishes what `ros.outputs.FaceOutputs` says and `/diagnostics`
+    asked to. Publishes what `ros.outputs.FacePublisher` says and `/diagnostics`
     (diagnostic_msgs/DiagnosticArray). All stamps are the images'.
 
     Of every camera the newest image waits, and one thread works on all that wait: nothing queues,
@@ -98,7 +98,7 @@ class PoseNode(AutostartNode):
         self._next_network: FaceNetwork | None = None
         self._worker: Worker | None = None
         self._patience = STALLED_AFTER
-        self._outputs: dict[str, FaceOutputs] = {}
+        self._outputs: dict[str, FacePublisher] = {}
         self._hri: HriFaces | None = None
         self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
@@ -124,7 +124,7 @@ class PoseNode(AutostartNode):
         """Return counts and times over all cameras; see `ros.statistics`."""
         return summarize(camera.statistics for camera in self._cameras.values())
 
-    @reporting
+    @log_failures
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and the detector, create the publishers."""
         config = self._config
@@ -148,12 +148,12 @@ class PoseNode(AutostartNode):
         self._log_model(self._analyzer.network)
         return TransitionCallbackReturn.SUCCESS
 
-    @reporting
+    @log_failures
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take the device, start the worker, then listen to the cameras."""
         assert self._analyzer is not None
         self._analyzer.network.wake()
-        self._waiting: NewestItems[Any] = NewestItems()
+        self._waiting: LatestPerSender[Any] = LatestPerSender()
         self._watch = Watch()
         self._worker = Worker('inference', partial(self._work, self._waiting, self._watch))
         self._worker.start()
@@ -194,7 +194,7 @@ class PoseNode(AutostartNode):
         for name in self._waiting.close():
             self._cameras[name].statistics.frames_dropped += 1
         if not worker.ends(self._patience):
-            self._waiting = NewestItems()  # what the worker may still find is not published
+            self._waiting = LatestPerSender()  # what the worker may still find is not published
             self._stalled('the network does not come back')
             raise HeadposeError('the network does not come back; it is left to itself')
         if self._analyzer is not None:
@@ -208,7 +208,7 @@ class PoseNode(AutostartNode):
             self._hri = HriFaces(self)
         for name in self._cameras:
             prefix = f'{name}/' if several else ''
-            self._outputs[name] = FaceOutputs(self, output_options(config), prefix, self._hri)
+            self._outputs[name] = FacePublisher(self, output_options(config), prefix, self._hri)
 
     def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
@@ -331,7 +331,7 @@ class PoseNode(AutostartNode):
         if self._config.exit_on_stall:
             self.end(f'{text}: the process ends; exit_on_stall:=false would let it stay')
 
-    def _work(self, slots: NewestItems[Any], watch: Watch) -> None:
+    def _work(self, slots: LatestPerSender[Any], watch: Watch) -> None:
         """Analyse what waits again and again until the slots close."""
         while (waiting := slots.take()) is not None:
             watch.given()
@@ -340,7 +340,7 @@ class PoseNode(AutostartNode):
             del waiting  # the last images are not kept while none comes
             watch.answered()
 
-    def _work_on(self, slots: NewestItems[Any], waiting: dict[str, Any]) -> None:
+    def _work_on(self, slots: LatestPerSender[Any], waiting: dict[str, Any]) -> None:
         """Analyse the newest image of each camera that has one."""
         analyzer = self._analyzer
         assert analyzer is not None
@@ -372,7 +372,7 @@ class PoseNode(AutostartNode):
         return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
 
     def _analyse(
-        self, analyzer: Analyzer, waiting: list[_Waiting], slots: NewestItems[Any]
+        self, analyzer: Analyzer, waiting: list[_Waiting], slots: LatestPerSender[Any]
     ) -> None:
         """Turn images into messages, unless the node has gone on without this worker.
 

@@ -8,17 +8,17 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
+from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.perception.backends.choose import BACKENDS
+from headpose_ros.perception.camera_view import CameraView
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import PREFERENCES, TrackingOptions
-from headpose_ros.perception.view import View
-from headpose_ros.ros import qos
-from headpose_ros.ros.camera_info import RECTIFIED
-from headpose_ros.ros.inputs import TRANSPORTS, InputOptions
-from headpose_ros.ros.outputs import OutputOptions
-from headpose_ros.ros.parameters import ParameterProblem, parameter, region
+from headpose_ros.ros.input.camera_info import RECTIFIED
+from headpose_ros.ros.input.camera_input import TRANSPORTS, InputOptions
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.parameters import ParameterProblem, parameter, region
+from headpose_ros.ros.output.face_publisher import OutputOptions
 
 _NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
 _PREFIX = re.compile(r'[A-Za-z]([A-Za-z0-9_]*[A-Za-z_])?')
@@ -273,7 +273,7 @@ def id_prefix(chosen: str, node: str) -> str:
     return _DEFAULT_PREFIX + ''.join(letters[byte % len(letters)] for byte in digest)
 
 
-def views(config: PoseConfig) -> dict[str, View]:
+def views(config: PoseConfig) -> dict[str, CameraView]:
     """Return how each camera looks at the scene.
 
     Raises:
@@ -294,7 +294,7 @@ def views(config: PoseConfig) -> dict[str, View]:
         region('image_region', numbers[first : first + 4]) for first in range(0, len(numbers), 4)
     ]
     return {
-        name: View(regions[index % len(regions)], int(turns[index % len(turns)]))
+        name: CameraView(regions[index % len(regions)], int(turns[index % len(turns)]))
         for index, name in enumerate(config.cameras)
     }
 

@@ -17,9 +17,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.ros.memory import keep_large_buffers
-from headpose_ros.ros.transport import prefer_shared_memory
-from headpose_ros.ros.worker import hanging
+from headpose_ros.ros.node.memory import keep_large_buffers
+from headpose_ros.ros.node.transport import prefer_shared_memory
+from headpose_ros.ros.node.worker import hanging
 
 EXIT_OK = 0
 EXIT_ERROR = 2

@@ -13,22 +13,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros import DEFAULT_MODEL
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE
 from headpose_ros.geometry.landmarks import bounding_box
+from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.models.released import find_weights
+from headpose_ros.perception.camera_view import CameraView, detect_in
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose, unknown_covariance
-from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
+from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_turn
 from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
-from headpose_ros.perception.tracking import Track, TrackingOptions, Tracks, face_names
-from headpose_ros.perception.view import View, detect_in
+from headpose_ros.perception.tracking import FaceTracker, Track, TrackingOptions, face_names
 
 #: Mean landmark confidence under which a crop shows no face. The report of the weights has the
 #: first percentile over faces, far above this; background stays below it (a test looks).
@@ -88,8 +88,8 @@ class _Stream:
         searches: How often in a row the detector has found nothing.
     """
 
-    tracks: Tracks
-    view: View = field(default_factory=View)
+    tracks: FaceTracker
+    view: CameraView = field(default_factory=CameraView)
     stamp: float = -np.inf
     frames_since_detection: int = 0
     searches: int = 0
@@ -104,7 +104,7 @@ class _Stream:
         return [track.id for track in (*self.tracks.visible, *self.tracks.hidden)]
 
 
-class _Look(NamedTuple):
+class _Observation(NamedTuple):
     """What the network says of a track, and where that puts it: nowhere for a face that is lost."""
 
     track: Track
@@ -112,7 +112,7 @@ class _Look(NamedTuple):
     moved: Track | None
 
     @classmethod
-    def at(cls, track: Track, estimate: Estimate) -> _Look:
+    def at(cls, track: Track, estimate: Estimate) -> _Observation:
         """Return the look through the window of a track."""
         return cls(track, estimate, None if _lost(estimate) else _moved(track, estimate))
 
@@ -175,7 +175,7 @@ class Analyzer:
         """
         return self._left_out if video is None else self._stream(video).tracks.left_out
 
-    def look(self, view: View, video: str = '') -> None:
+    def look(self, view: CameraView, video: str = '') -> None:
         """Set which part of a video's images is looked at, and how its camera is mounted."""
         self._stream(video).view = view
 
@@ -201,7 +201,7 @@ class Analyzer:
         check_image(image)
         # The cap holds for what the network takes for faces, not for what the detector does.
         every = replace(self.tracking, confirm_hits=1, max_faces=_MOST_IN_A_PICTURE)
-        stream = _Stream(Tracks(every, self._has_landmarks))
+        stream = _Stream(FaceTracker(every, self._has_landmarks))
         self._detect(image, stream)
         found = self._faces([Frame(image, 0.0, camera)], [stream])[0]
         faces = found[: self.tracking.max_faces]
@@ -272,7 +272,7 @@ class Analyzer:
     def _stream(self, video: str) -> _Stream:
         """Return what is remembered of a video, at first nothing."""
         if video not in self._streams:
-            tracks = Tracks(self.tracking, self._has_landmarks, self._names)
+            tracks = FaceTracker(self.tracking, self._has_landmarks, self._names)
             self._streams[video] = _Stream(tracks)
         return self._streams[video]
 
@@ -319,7 +319,7 @@ class Analyzer:
         self.times.detect += 1e3 * (time.perf_counter() - start)
         self._settle(image, stream.tracks, settle)
 
-    def _settle(self, image: NDArray[np.uint8], tracks: Tracks, ids: Sequence[str]) -> None:
+    def _settle(self, image: NDArray[np.uint8], tracks: FaceTracker, ids: Sequence[str]) -> None:
         """Move the windows of these faces to where the landmarks put them; drop what is none."""
         if not self._has_landmarks:
             return
@@ -333,8 +333,8 @@ class Analyzer:
         Returns:
             Where the landmarks put it; None where the network takes it for no face.
         """
-        best = surest_turn(self.network, image, track.window, _middle(track))
-        return _Look.at(track, best).moved
+        best = best_quarter_turn(self.network, image, track.window, _middle(track))
+        return _Observation.at(track, best).moved
 
     def _faces(self, frames: Sequence[Frame], streams: Sequence[_Stream]) -> list[list[Face]]:
         """Estimate every face in sight, move its window to where it is now; preferred first."""
@@ -349,7 +349,7 @@ class Analyzer:
         self.times.infer += 1e3 * (time.perf_counter() - start)
         return faces
 
-    def _looked_at(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Look]:
+    def _looked_at(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Observation]:
         """Return what the network says of each track.
 
         A face at the border of its window, after a jump or after an image that showed something
@@ -365,11 +365,11 @@ class Analyzer:
             looks[index] = look
         return looks
 
-    def _looks(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Look]:
+    def _looks(self, views: Sequence[tuple[NDArray[np.uint8], Track]]) -> list[_Observation]:
         if not views:
             return []
         found = self.network.estimate_each([(image, track.window) for image, track in views])
-        return [_Look.at(track, one) for (_, track), one in zip(views, found, strict=True)]
+        return [_Observation.at(track, one) for (_, track), one in zip(views, found, strict=True)]
 
     def _sized(
         self, faces: Sequence[Face], depth: DepthImage | None, stream: _Stream
@@ -449,7 +449,7 @@ def _restart(stream: _Stream) -> None:
     stream.frames_since_detection = stream.searches = 0
 
 
-def _followed(frame: Frame, stream: _Stream, looks: Sequence[_Look]) -> list[Face]:
+def _followed(frame: Frame, stream: _Stream, looks: Sequence[_Observation]) -> list[Face]:
     """Move the tracks to where the looks put them; return the faces, the preferred first."""
     shape = frame.image.shape
     moved = [look.moved for look in looks if look.moved is not None]
@@ -488,7 +488,7 @@ def _moved(track: Track, estimate: Estimate) -> Track:
     return replace(track, box=bounding_box(estimate.landmarks), window=estimate.window)
 
 
-def _face(now: Track, look: _Look, camera: CameraModel | None) -> Face:
+def _face(now: Track, look: _Observation, camera: CameraModel | None) -> Face:
     """Return the face of a track that was seen through its earlier window."""
     track, estimate = look.track, look.estimate
     pose = Pose(estimate.rotation, None)

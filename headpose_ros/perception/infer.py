@@ -123,7 +123,7 @@ class FaceNetwork:
         return _estimates(self.backends.run(crops), [window for _, window in fitted], spec)
 
 
-def surest_turn(
+def best_quarter_turn(
     network: FaceNetwork, image: NDArray[np.uint8], window: CropWindow, about: NDArray[np.float64]
 ) -> Estimate:
     """Estimate a window of unknown roll in four quarter turns; return the surest.

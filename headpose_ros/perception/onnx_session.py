@@ -24,7 +24,7 @@ def open_session(file: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_threads()
     options.log_severity_level = _ERRORS_ONLY
-    # 15 MB less in a node; the allocator of the process is as fast (`ros/memory.py`).
+    # 15 MB less in a node; the allocator of the process is as fast (`ros/node/memory.py`).
     options.enable_cpu_mem_arena = False
     # Idle threads must not keep a robot's cores busy between two frames.
     options.add_session_config_entry('session.intra_op.allow_spinning', '0')

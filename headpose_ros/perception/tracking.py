@@ -139,7 +139,7 @@ class Track:
     hidden: bool = False
 
 
-class Tracks:
+class FaceTracker:
     """The faces being followed. Ids count on over :meth:`clear`, so none is ever reused.
 
     For every image: :meth:`advance`; where the detector looked, :meth:`match`; then

@@ -15,7 +15,7 @@ from headpose_ros.perception.backends.base import Backend
 from headpose_ros.perception.backends.choose import make
 from headpose_ros.perception.crop import cut
 from headpose_ros.perception.device import CPU
-from headpose_ros.perception.photograph import FACE, photograph
+from headpose_ros.sources.photograph import FACE, photograph
 
 #: The most by which they may differ: degrees, and px of the crop.
 MOST_DEGREES, MOST_PX = 0.05, 0.05

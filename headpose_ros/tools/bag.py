@@ -32,19 +32,19 @@ from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
 from headpose_ros.perception.analyze import Analyzer
-from headpose_ros.ros.camera_info import (
+from headpose_ros.ros.input.camera_info import (
     CameraInfoError,
     CameraInfos,
     camera_model,
     is_rectified,
 )
-from headpose_ros.ros.definitions import definition, definition_of, type_name
-from headpose_ros.ros.markers import FaceMarkers
-from headpose_ros.ros.messages import faces_message, located, main_face_message
-from headpose_ros.ros.pictures import pixels_of
-from headpose_ros.ros.stamps import seconds
-from headpose_ros.ros.tf import face_frames, frame_problem
+from headpose_ros.ros.input.pictures import pixels_of
+from headpose_ros.ros.node.stamps import seconds
+from headpose_ros.ros.output.markers import FaceMarkers
+from headpose_ros.ros.output.messages import faces_message, located, main_face_message
+from headpose_ros.ros.output.tf import face_frames, frame_problem
 from headpose_ros.tools.bag_writer import BagError, BagWriter, remove_bag
+from headpose_ros.tools.definitions import definition, definition_of, type_name
 from headpose_ros.tools.interruption import interruptible
 from headpose_ros.tools.recording import Recording
 from headpose_ros.tools.video import progress_bar

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headpose_ros import DEFAULT_MODEL
 from headpose_ros.extras import needed_by
 from headpose_ros.files import check_new
+from headpose_ros.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from headpose_ros.perception.analyze import Analyzer

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Connection
 
-from headpose_ros.driver.episodes import KINDS
-from headpose_ros.driver.monitor import EYES, PRESENCES, SIGNALS, STATES
+from headpose_ros.driver_monitoring.episodes import KINDS
+from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, SIGNALS, STATES
 from headpose_ros.msg import DriverEvent, DriverState
-from headpose_ros.ros.definitions import type_name
-from headpose_ros.ros.stamps import seconds
+from headpose_ros.ros.node.stamps import seconds
+from headpose_ros.tools.definitions import type_name
 from headpose_ros.tools.recording import Recording, RecordingError
 
 Array = NDArray[np.float64]

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.ros.driver_markers import STATE_COLORS
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.ros.output.driver_markers import STATE_COLORS
 from headpose_ros.tools.drive import Drive, Span, kinds
 from headpose_ros.tools.plot import save_figure
 

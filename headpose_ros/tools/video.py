@@ -24,10 +24,10 @@ from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.draw import draw_faces
-from headpose_ros.perception.sources import Source
 from headpose_ros.perception.table import FaceTable
-from headpose_ros.perception.video import VideoWriter
-from headpose_ros.perception.virtual_camera import VirtualCameraSource, open_stream
+from headpose_ros.sources.source import Source
+from headpose_ros.sources.video import VideoWriter
+from headpose_ros.sources.virtual_camera import VirtualCameraSource, open_stream
 from headpose_ros.tools.interruption import interruptible
 
 Bgr = NDArray[np.uint8]
@@ -207,7 +207,7 @@ def _open(options: VideoOptions) -> Source:
 
 def _load_camera(file: Path, width: int, height: int) -> CameraModel | None:
     # Only here: the calibration is held in a sensor_msgs/CameraInfo, all else needs no ROS.
-    from headpose_ros.ros.calibration import load_calibration, scaled
-    from headpose_ros.ros.camera_info import camera_model
+    from headpose_ros.ros.input.calibration import load_calibration, scaled
+    from headpose_ros.ros.input.camera_info import camera_model
 
     return camera_model(scaled(load_calibration(file), width, height))

@@ -19,20 +19,20 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from headpose_ros.driver.episodes import KINDS
-from headpose_ros.driver.monitor import EYES, PRESENCES, STATES
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.timers import timers
+from headpose_ros.driver_monitoring.episodes import KINDS
+from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, STATES
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.timers import timers
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverState, Faces
-from headpose_ros.ros import qos
-from headpose_ros.ros.callbacks import GuardedNode
-from headpose_ros.ros.diagnostics import Diagnostics
-from headpose_ros.ros.driver_markers import STATE_COLORS
-from headpose_ros.ros.images import Bgr
-from headpose_ros.ros.pictures import StampMatcher, annotated, pixels_of
-from headpose_ros.ros.stamps import seconds
-from headpose_ros.ros.transport import prefer_shared_memory
+from headpose_ros.ros.input.images import Bgr
+from headpose_ros.ros.input.pictures import StampMatcher, annotated, pixels_of
+from headpose_ros.ros.node import qos
+from headpose_ros.ros.node.callbacks import GuardedNode
+from headpose_ros.ros.node.diagnostics import Diagnostics
+from headpose_ros.ros.node.stamps import seconds
+from headpose_ros.ros.node.transport import prefer_shared_memory
+from headpose_ros.ros.output.driver_markers import STATE_COLORS
 from headpose_ros.tools.view_server import PICTURE_PERIOD, serve
 
 _PICTURE_SIDE = 1280  # px; larger pictures are shrunk

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headpose_ros.driver.learning import Moment
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import read_zones
+from headpose_ros.driver_monitoring.learning import Moment
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import read_zones
 
 from headpose_training.driving import lasting
 from headpose_training.driving.command import judge_driver

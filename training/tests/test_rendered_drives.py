@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 from headpose_ros import DEFAULT_MODEL
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import parse_zones
-from headpose_ros.ros.share import share_file
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import parse_zones
+from headpose_ros.ros.node.share import share_file
 from headpose_ros.tools.drive import Drive, Span
 
 from headpose_training.driving import demo, rendered

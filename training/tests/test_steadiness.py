@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from headpose_ros.models.outputs import FaceOutputs, expected_points, gaussians
+from headpose_ros.models.outputs import NetworkOutputs, expected_points, gaussians
 
 from headpose_training.systems.steadiness import next_frames, unsteadiness
 
@@ -25,7 +25,7 @@ def middles(images):
 
 
 def outputs(points, rotation):
-    return FaceOutputs(rotation=rotation, points=points, log_maps=None, visibility=None)
+    return NetworkOutputs(rotation=rotation, points=points, log_maps=None, visibility=None)
 
 
 def test_next_frames_move_as_they_say():

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from headpose_ros.models.outputs import FaceOutputs, chance_near, mass_near
+from headpose_ros.models.outputs import NetworkOutputs, chance_near, mass_near
 from headpose_ros.models.registry import ModelSpec
 from headpose_ros.models.weights import LoadedModel
 
@@ -23,7 +23,7 @@ class Deployed(nn.Module):
     """A trained network between uint8 crops and `readings`.
 
     Args:
-        network: Maps normalised (B, 3, S, S) to `FaceOutputs`.
+        network: Maps normalised (B, 3, S, S) to `NetworkOutputs`.
         spec: How to feed it.
         dtype: What the network computes in.
     """
@@ -53,7 +53,7 @@ class Deployed(nn.Module):
         return tuple(self.named(crops).values())
 
 
-def readings(outputs: FaceOutputs) -> dict[str, Tensor]:
+def readings(outputs: NetworkOutputs) -> dict[str, Tensor]:
     """Return what the pipeline reads of a network's outputs, by name, in float32.
 
     What a network does not give is left out, and what another one gives beyond is passed on as it

@@ -50,7 +50,8 @@ class Crop:
 
     Attributes:
         image: uint8 (S, S, 3) BGR.
-        points: (68, 2) landmarks in the crop, x and y in [0, 1] as `FaceOutputs.points`; or None.
+        points: (68, 2) landmarks in the crop, x and y in [0, 1] as in `NetworkOutputs.points`;
+            or None.
         rotation: (3, 3) camera-aligned rotation of the head in the crop; or None.
         visible: (68,) bool: inside the crop and not behind an occluder, nor hidden by annotation;
             None without landmarks. Self-occlusion is added by the dataset, which knows the head.

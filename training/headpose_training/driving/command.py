@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import read_zones
-from headpose_ros.ros.share import share_file
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.ros.node.share import share_file
 from numpy.typing import NDArray
 from rich.progress import track
 

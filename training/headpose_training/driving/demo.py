@@ -20,15 +20,15 @@ import numpy as np
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.recording import Recorder, drive_topics, read_messages
 from headpose_ros.demo.session import SETTLING, spin_in_thread
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import read_zones
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import read_zones
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
-from headpose_ros.perception.video import VideoSource, VideoWriter
-from headpose_ros.ros.pictures import StampMatcher, annotated
-from headpose_ros.ros.share import share_file
-from headpose_ros.ros.transport import prefer_shared_memory
+from headpose_ros.ros.input.pictures import StampMatcher, annotated
+from headpose_ros.ros.node.share import share_file
+from headpose_ros.ros.node.transport import prefer_shared_memory
+from headpose_ros.sources.video import VideoSource, VideoWriter
 from headpose_ros.tools.drive import Drive, Span, read_drive
 from headpose_ros.tools.driver_panel import DriverPanel
 from headpose_ros.tools.plot_drive import Truth, plot_drive

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from headpose_ros.driver.options import DriverOptions
+from headpose_ros.driver_monitoring.options import DriverOptions
 from headpose_ros.tools.drive import Drive, Span
 
 from headpose_training.driving.truth import (

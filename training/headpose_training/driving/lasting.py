@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from headpose_ros.driver.monitor import Report
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import Zones
+from headpose_ros.driver_monitoring.monitor import Report
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import Zones
 from numpy.typing import NDArray
 
 from headpose_training.driving.script import GRID, Script, fill, smooth_step, truth_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from headpose_ros.ros import qos
-from headpose_ros.ros.calibration import pinhole
-from headpose_ros.ros.images import encode_bgr
+from headpose_ros.ros.input.calibration import pinhole
+from headpose_ros.ros.input.images import encode_bgr
+from headpose_ros.ros.node import qos
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.time import Time

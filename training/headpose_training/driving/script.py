@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from headpose_ros.driver.zones import ELSEWHERE
+from headpose_ros.driver_monitoring.zones import ELSEWHERE
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter

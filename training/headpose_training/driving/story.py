@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import Zones
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import Zones
 from headpose_ros.perception.faces import Face
 from numpy.typing import NDArray
 

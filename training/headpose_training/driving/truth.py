@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from headpose_ros.driver.episodes import LOST, STARTED, Event
-from headpose_ros.driver.monitor import DriverMonitor, Report
-from headpose_ros.driver.options import DriverOptions
-from headpose_ros.driver.zones import Zones
+from headpose_ros.driver_monitoring.episodes import LOST, STARTED, Event
+from headpose_ros.driver_monitoring.monitor import DriverMonitor, Report
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.zones import Zones
 from headpose_ros.perception.faces import Face
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import chi2
@@ -30,7 +30,7 @@ class TruthEvent:
     """Something that the driver does.
 
     Attributes:
-        kind: As `headpose_ros.driver.episodes.KINDS`.
+        kind: As `headpose_ros.driver_monitoring.episodes.KINDS`.
         onset: Its beginning, s. A glance begins as the eyes leave the road and ends as they leave
             the target (ISO 15007); eyes are closed while 80 % closed (P80).
         end: Its end, s.

@@ -14,7 +14,7 @@ from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.geometry.rotations import aflw_from_matrix, aligned_from_face
 from headpose_ros.perception.detect import Detector, YuNetDetector
-from headpose_ros.perception.infer import Estimate, FaceNetwork, surest_turn
+from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_turn
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -165,7 +165,7 @@ def _detected(network: FaceNetwork, detector: Detector, face: LabelledFace) -> E
 def _settled(network: FaceNetwork, face: LabelledFace) -> Estimate:
     """Return what the network says of a face of any roll that a node has just found."""
     image, box = face.read_image(), window_of(face)
-    first = surest_turn(network, image, box, np.array([box.center_x, box.center_y]))
+    first = best_quarter_turn(network, image, box, np.array([box.center_x, box.center_y]))
     return _followed(network, image, first)
 
 

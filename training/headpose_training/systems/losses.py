@@ -1,4 +1,4 @@
-"""Losses on `FaceOutputs`; shapes as documented there. Every loss is a mean over the batch."""
+"""Losses on `NetworkOutputs`; shapes as documented there. Every loss is a mean over the batch."""
 
 from __future__ import annotations
 

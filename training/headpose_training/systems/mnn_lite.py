@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from headpose_ros.models.outputs import FaceOutputs
+from headpose_ros.models.outputs import NetworkOutputs
 from torch import Tensor
 from torch.nn import functional
 
@@ -100,7 +100,7 @@ class MnnLiteSystem(System):
         return {'points': loss * self.pose_weight}
 
     def _unsteady(
-        self, now: FaceOutputs, later: FaceOutputs, moved: Tensor, shown: Tensor
+        self, now: NetworkOutputs, later: NetworkOutputs, moved: Tensor, shown: Tensor
     ) -> dict[str, Tensor]:
         """Return the weighted loss of what jitters, where a face is shown."""
         if not shown.any():
@@ -149,6 +149,6 @@ def turned_points(points: Tensor, rotation: Tensor) -> tuple[Tensor, Tensor]:
     return (points - 0.5) @ turn[:, :2, :2].transpose(1, 2) + 0.5 + noise, turn @ rotation
 
 
-def _chosen(out: FaceOutputs, rows: Tensor | slice) -> FaceOutputs:
+def _chosen(out: NetworkOutputs, rows: Tensor | slice) -> NetworkOutputs:
     """Return the outputs of some of the crops."""
-    return FaceOutputs(*(None if part is None else part[rows] for part in out))
+    return NetworkOutputs(*(None if part is None else part[rows] for part in out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from headpose_ros.models.outputs import FaceOutputs
+from headpose_ros.models.outputs import NetworkOutputs
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,7 +39,9 @@ def next_frames(images: Tensor, grey_level: Tensor) -> tuple[Tensor, Tensor]:
     return taken + torch.randn_like(taken) * level * grey_level, moved
 
 
-def unsteadiness(now: FaceOutputs, later: FaceOutputs, moved: Tensor) -> tuple[Tensor, Tensor]:
+def unsteadiness(
+    now: NetworkOutputs, later: NetworkOutputs, moved: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return what changed between a frame and the next one of the same faces.
 
     Args:

@@ -1,0 +1,1 @@
+"""Messages to core types: images, depth, calibrations, transforms, paired by stamp."""

@@ -1,0 +1,1 @@
+"""Cameras, films and pictures: what gives images. No ROS."""

@@ -1,0 +1,273 @@
+"""Films: frames at their presentation times in, H.264 in MP4 out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+from av.stream import Disposition
+from numpy.typing import NDArray
+
+from headpose_ros.files import OutputError
+from headpose_ros.sources.source import DEFAULT_FPS, Source, SourceError
+
+Bgr = NDArray[np.uint8]
+
+#: Hz; a file that claims more has times in milliseconds and no rate, as browsers record.
+_HIGHEST_RATE = 480.0
+#: Of a pixel: the widest in use are those of anamorphic lenses, 2.
+_HIGHEST_ASPECT = 4.0
+#: Steps of the presentation time beyond these, s, are breaks in its clock.
+_LONGEST_STEP, _LONGEST_STEP_BACK = 60.0, 1.0
+_TIME_BASE = Fraction(1, 1000)
+_NOMINAL_RATE = 30
+#: A fragment is complete in itself and starts at a key frame: what was written before a process is
+#: killed still plays, while the index of a plain MP4 comes last and is then missing.
+_FRAGMENTED = {
+    'movflags': 'frag_keyframe+empty_moov+default_base_moof',
+    'flush_packets': '1',  # or a fragment waits in a buffer of the process
+}
+#: At most a second of frames waits for the end of its fragment, and half of one in the encoder. No
+#: B-frames: a fragmented file has no edit list to take back the delay that they bring.
+_ENCODER = {'preset': 'veryfast', 'g': str(_NOMINAL_RATE), 'rc-lookahead': '15', 'bf': '0'}
+
+av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is said by SourceError
+
+
+class VideoSource(Source):
+    """A film: frames at their presentation times, as they are meant to be seen.
+
+    Frames that cannot be decoded are skipped and counted. A display matrix is applied, pixels that
+    are not square are made so, and cover pictures and thumbnails are no film.
+    """
+
+    is_film = True
+
+    def __init__(self, file: Path) -> None:
+        """Open the file.
+
+        Raises:
+            SourceError: It is no film that FFmpeg can read.
+        """
+        self.name = str(file)
+        self._open()
+        self._aspect = _aspect(self._stream)
+        seconds = (self._container.duration or 0) / av.time_base
+        self.total, self.fps = _promised(self._stream, seconds)
+
+    def read(self) -> Bgr | None:
+        """Return the next good frame, or None at the end; `time` is 0 for the first."""
+        for frame in self._frames:
+            shown = None if frame.is_corrupt else self._shown_at(frame)
+            if shown is None:
+                self.skipped += 1
+                continue
+            self.time = shown
+            return _as_seen(frame, self._aspect)
+        return None
+
+    def rewind(self) -> None:
+        """Open the file again: seeking is inexact in many containers."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+        self._file.close()
+
+    def _open(self) -> None:
+        self._begin: float | None = None
+        self.time = 0.0
+        try:
+            # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol, and follows what
+            # a playlist names; here it may open nothing else.
+            self._file = Path(self.name).open('rb')  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise SourceError(f'cannot read {self.name}: {error.strerror}') from error
+        try:
+            self._container: Any = av.open(self._file, options={'protocol_whitelist': 'none'})
+        except (FFmpegError, OSError) as error:
+            self._file.close()
+            raise SourceError(f'cannot read {self.name}: {error.strerror or error}') from error
+        self._stream = self._container.streams.best('video')
+        if self._stream is None or self._stream.disposition & Disposition.attached_pic:
+            self.close()
+            raise SourceError(f'cannot read {self.name}: expected a video, there is none in it')
+        # One thread (PyAV 18): with threads by slice the H.264 decoder does not report concealed
+        # damage; with threads by frame, one that is not read to its end can hang the process.
+        self._stream.codec_context.thread_count = 1
+        self._frames = self._decoded()
+
+    def _shown_at(self, frame: Any) -> float | None:
+        """Return when a frame is shown, s from the first one; None for a damaged time."""
+        if self._begin is None:
+            self._begin = frame.time or 0.0
+            return 0.0
+        usual = self.time + 1.0 / self.fps
+        if frame.time is None:
+            return usual
+        shown = float(frame.time) - self._begin
+        if not -_LONGEST_STEP_BACK < shown - self.time < _LONGEST_STEP:
+            # Another recording follows, or the clock of the camera was set: time goes on.
+            self._begin += shown - usual
+            return usual
+        # Time that turns back would make a tracker forget all faces.
+        return shown if shown > self.time else None
+
+    def _decoded(self) -> Iterator[Any]:
+        """Yield what the decoder gives, concealed damage included."""
+        packets = self._packets()
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except FFmpegError:
+                self.skipped += 1
+                continue
+            yield from frames
+
+    def _packets(self) -> Iterator[Any]:
+        # A container that breaks off ends here: FFmpeg finds no further packet behind the break.
+        with suppress(FFmpegError):
+            yield from self._container.demux(self._stream)
+
+
+def _promised(stream: Any, seconds: float) -> tuple[int, float]:
+    """Return number and rate (Hz) of the frames as the file has them; else 0 and a guess."""
+    rate = float(stream.average_rate or 0.0)
+    if stream.frames and seconds > 0.0:
+        rate = stream.frames / seconds
+    if not 0.0 < rate <= _HIGHEST_RATE:
+        return 0, DEFAULT_FPS
+    return stream.frames or round(seconds * rate), rate
+
+
+def _aspect(stream: Any) -> float:
+    """Return how wide a pixel is for its height; 1 where the file has none or nonsense."""
+    aspect = float(stream.sample_aspect_ratio or 1.0)
+    return aspect if _HIGHEST_ASPECT >= aspect >= 1.0 / _HIGHEST_ASPECT else 1.0
+
+
+def _as_seen(frame: Any, aspect: float) -> Bgr:
+    """Return uint8 (H, W, 3) BGR with square pixels, turned as the film asks for."""
+    width = max(round(frame.width * aspect), 1)
+    image = frame.to_ndarray(format='bgr24', width=width, height=frame.height)
+    matrix = frame.side_data.get('DISPLAYMATRIX')
+    if matrix is None:
+        return image
+    return displayed(image, np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)[:2, :2])
+
+
+def displayed(image: Bgr, matrix: NDArray[np.int32]) -> Bgr:
+    """Turn and mirror a frame by the nearest quarter turns.
+
+    Args:
+        image: uint8 (H, W, 3) BGR.
+        matrix: (2, 2): (x, y) of the frame times it is (x, y) where it is shown, but for a shift.
+    """
+    (xx, xy), (yx, yy) = matrix.tolist()
+    if abs(xx) + abs(yy) >= abs(xy) + abs(yx):
+        down, right = yy, xx
+    else:
+        image, down, right = image.transpose(1, 0, 2), xy, yx
+    return np.ascontiguousarray(image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])
+
+
+class VideoWriter:
+    """H.264 in MP4, each frame at its own time; a file that breaks off plays up to there.
+
+    Args:
+        path: File to write.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failed = False
+        try:
+            # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol.
+            self._file = path.open('wb', buffering=0)
+        except OSError as error:
+            raise OutputError(f'cannot write {path}: {error.strerror}') from error
+        self._container = av.open(self._file, 'w', format='mp4', options=_FRAGMENTED)
+        self._stream = self._container.add_stream('libx264', rate=_NOMINAL_RATE, options=_ENCODER)
+        self._stream.pix_fmt = 'yuv420p'
+        self._stream.codec_context.time_base = _TIME_BASE
+        self._last = -1
+        self._size = (0, 0)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what waits in the encoder, and the end of the file.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        try:
+            if not self._failed:
+                with self._writing():
+                    if self._last >= 0:
+                        self._container.mux(self._stream.encode())
+                    self._container.close()
+        finally:
+            with suppress(FFmpegError, OSError):
+                self._container.close()
+            self._file.close()
+
+    def write(self, picture: Bgr, stamp: float) -> None:
+        """Add a frame.
+
+        Args:
+            picture: uint8 (H, W, 3) BGR; the first one fixes the size of the video.
+            stamp: Seconds from the start of the video.
+
+        Raises:
+            OutputError: It cannot be written; what came before plays.
+        """
+        frame = av.VideoFrame.from_ndarray(self._fitting(picture), format='bgr24')
+        self._last = max(round(stamp * 1000), self._last + 1)
+        frame.pts, frame.time_base = self._last, _TIME_BASE
+        with self._writing():
+            self._container.mux(self._stream.encode(frame))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            self._failed = True
+            reason = error.strerror or error
+            raise OutputError(f'cannot write {self._path}: {reason}') from error
+
+    def _fitting(self, picture: Bgr) -> Bgr:
+        """Return the picture in the video's size, with even sides."""
+        if self._size == (0, 0):
+            # One pixel must be left of a picture that has just one.
+            self._size = tuple(max(side // 2 * 2, 2) for side in picture.shape[1::-1])
+            self._stream.width, self._stream.height = self._size
+        if picture.shape[1::-1] == self._size:
+            return picture
+        return np.asarray(cv2.resize(picture, self._size), np.uint8)
