@@ -341,7 +341,7 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
     from headpose_ros.nodes.driver import DriverConfig
     from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose_parameters import PoseConfig
-    from headpose_ros.ros.node.parameters import to_markdown, to_yaml
+    from headpose_ros.ros.node.parameter_listing import to_markdown, to_yaml
 
     files: dict[str, tuple[str, type[Any]]] = {
         'camera': ('camera', CameraConfig),

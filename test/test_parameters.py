@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -14,14 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.parameter import ParameterProblem, Region, parameter, region
+from headpose_ros.ros.node.parameter_listing import to_markdown, to_yaml
 from headpose_ros.ros.node.parameters import (
-    ParameterProblem,
     declare,
     follow,
-    parameter,
+    removed,
     rules,
-    to_markdown,
-    to_yaml,
     updated,
     validate,
 )
@@ -93,6 +93,7 @@ def test_good_values_get_the_declared_type(name: str, given_value: Any, expected
         ('gains', [1.0, math.nan], ['gains', 'nan', 'finite numbers']),
         ('gains', array('d', [1.0, 9.5]), ['gains', '[1.0, 9.5]', '0.0 to 9.0']),
         ('speed', 1.0, ["no parameter 'speed'", 'rate, tiny']),
+        ('mod', 'fast', ["no parameter 'mod'", 'did you mean mode?']),
     ],
 )
 def test_bad_values_are_refused_in_words(name: str, value: Any, words: list[str]) -> None:
@@ -175,22 +176,124 @@ def test_yaml_has_every_default_in_its_type() -> None:
 def test_markdown_is_a_table_of_all_parameters() -> None:
     lines = to_markdown(Config).splitlines()
     assert len(lines) == 2 + len(DEFAULTS)
-    assert {line.count('|') for line in lines} == {6}
-    assert '| `rate` | float | `30.0` | 0.0 to 100.0 Hz | Frames per second. |' in lines
-    assert any('Read-only.' in line and '`source`' in line for line in lines)
+    assert {line.count('|') for line in lines} == {5}
+    assert '| `rate` | float, 0.0 to 100.0 Hz | `30.0` Hz | Frames per second. |' in lines
+    assert any('Fixed once the node runs.' in line and '`source`' in line for line in lines)
+
+
+@dataclass(frozen=True)
+class TrackingPart:
+    REMOVED: ClassVar[Mapping[str, str]] = {'publish_markers': 'subscribing is enough'}
+
+    retain: float = parameter(2.0, 'How long.', minimum=0.0, unit='s', former='retain')
+    most: int = parameter(8, 'How many.', minimum=1, basic=True, former='max_faces')
+    where: Region = parameter(  # noqa: RUF009
+        (0.0, 0.0, 1.0, 1.0), 'Where.', minimum=0.0, maximum=1.0, former='preferred_region'
+    )
+
+    def __post_init__(self) -> None:
+        region('where', self.where)
+
+
+@dataclass(frozen=True)
+class OutputPart:
+    frame: str = parameter('', 'In which frame.', read_only=True)
+    names: tuple[str, ...] = parameter((), 'Names.')
+
+
+@dataclass(frozen=True)
+class Composed:
+    lazy: bool = parameter(False, 'Whether to rest.')
+    tracking: TrackingPart = field(default_factory=TrackingPart)
+    output: OutputPart = OutputPart()
+    device: str = parameter('cpu', 'Where it runs.', basic=True)
+
+
+COMPOSED = {
+    'tracking.most': 8,
+    'device': 'cpu',
+    'lazy': False,
+    'tracking.retain': 2.0,
+    'tracking.where': (0.0, 0.0, 1.0, 1.0),
+    'output.frame': '',
+    'output.names': (),
+}
+
+
+def test_parts_give_parameters_with_dots_and_the_basic_ones_come_first() -> None:
+    known = rules(Composed)
+    assert {rule.name: rule.default for rule in known.values()} == COMPOSED
+    assert list(known) == list(COMPOSED)
+    retain = known['tracking.retain']
+    assert (retain.minimum, retain.unit, retain.former) == (0.0, 's', 'retain')
+    assert removed(Composed) == {'publish_markers': 'subscribing is enough'}
+
+
+def test_the_name_of_the_part_is_not_needed_to_find_the_nearest() -> None:
+    with pytest.raises(ParameterProblem, match=r'did you mean tracking\.retain\?'):
+        validate(Composed, 'retian', 1.0)
+    with pytest.raises(ParameterProblem, match=r'did you mean tracking\.retain\?'):
+        validate(Composed, 'traking.retain', 1.0)
+
+
+def test_names_that_clash_are_a_mistake() -> None:
+    @dataclass(frozen=True)
+    class Clash:
+        retain: bool = parameter(False, 'Whether.')
+        tracking: TrackingPart = field(default_factory=TrackingPart)
+
+    with pytest.raises(TypeError, match='retain'):
+        rules(Clash)
+
+
+def test_values_of_parts_are_replaced_and_judged_together() -> None:
+    old = Composed()
+    new = updated(old, [SimpleNamespace(name='tracking.retain', value=3)])
+    assert new.tracking.retain == 3.0 and old.tracking.retain == 2.0
+    assert new.tracking.most == 8 and new.output is old.output
+    half = updated(old, [SimpleNamespace(name='tracking.where', value=array('d', [0, 0, 1, 0.5]))])
+    assert half.tracking.where == (0.0, 0.0, 1.0, 0.5)
+    for name, value, words in (
+        ('tracking.where', [0.0, 0.0, 1.0], '4 finite numbers'),
+        ('tracking.where', [0.0, 0.0, 1.0, 0.0], r'tracking\.\*: parameter where'),
+        ('tracking.where', [0.0, 0.0, 1.0, 2.0], '0.0 to 1.0'),
+        ('tracking.retain', -1.0, r'tracking\.retain is -1\.0'),
+        ('output.frame', 'base', r'output\.frame is read-only'),
+    ):
+        with pytest.raises(ParameterProblem, match=words):
+            updated(old, [SimpleNamespace(name=name, value=value)])
+
+
+def test_yaml_and_markdown_of_parts_show_the_basic_ones_first(tmp_path: Any) -> None:
+    from rclpy.parameter import parameter_dict_from_yaml_file
+
+    text = to_yaml(Composed)
+    path = tmp_path / 'params.yaml'
+    path.write_text(text)
+    names = [name for name in COMPOSED if name != 'output.names']
+    assert list(parameter_dict_from_yaml_file(str(path), True, ['/node'])) == names
+    assert text.index('What most people set.') < text.index('device') < text.index('All else.')
+    assert '# output.names: []' in text
+    rows = to_markdown(Composed).splitlines()[2:]
+    assert [row.split('`')[1] for row in rows] == list(COMPOSED)
+    assert rows[0] == '| **`tracking.most`** | int, at least 1 | `8` | How many. |'
+    assert (
+        '| `tracking.where` | list[float], 0.0 to 1.0 | `[0.0, 0.0, 1.0, 1.0]` | Where. |' in rows
+    )
 
 
 @pytest.fixture
 def node(ros: int) -> Any:
     """Return a factory of nodes with overrides."""
-    from rclpy.node import Node
     from rclpy.parameter import Parameter
+
+    from headpose_ros.ros.node.callbacks import GuardedNode
 
     nodes = []
 
     def make(**overrides: Any) -> Any:
         given_values = [Parameter(name, value=value) for name, value in overrides.items()]
-        nodes.append(Node('test_parameters', parameter_overrides=given_values))
+        nodes.append(GuardedNode('test_parameters', parameter_overrides=given_values))
         return nodes[-1]
 
     yield make
@@ -261,3 +364,67 @@ def test_follow_applies_good_values_and_refuses_bad_ones(node: Any) -> None:
     assert not set_one('source', 'b').successful
     assert not set_one('enabled', 'yes').successful
     assert len(seen) == 2 and live.get_parameter('count').value == 4
+
+
+def test_params_files_with_dots_reach_a_node(ros: int, tmp_path: Any) -> None:
+    from headpose_ros.ros.node.callbacks import GuardedNode
+
+    path = tmp_path / 'params.yaml'
+    text = to_yaml(Composed).replace('retain: 2.0', 'retain: 5.0').replace("'cpu'", "'gpu'")
+    path.write_text(text)
+    node = GuardedNode('any', cli_args=['--ros-args', '--params-file', str(path)])
+    try:
+        config = declare(node, Composed)
+    finally:
+        node.destroy_node()
+    assert (config.tracking.retain, config.device, config.tracking.most) == (5.0, 'gpu', 8)
+
+
+def test_former_names_count_at_start_and_are_warned_of_once(node: Any, capfd: Any) -> None:
+    overrides = {'retain': 3, 'max_faces': 2, 'tracking.most': 4, 'publish_markers': False}
+    old = node(**overrides)
+    config = declare(old, Composed)
+    assert (config.tracking.retain, config.tracking.most) == (3.0, 4)
+    assert old.get_parameter('tracking.retain').value == 3.0
+    assert not any(map(old.has_parameter, ('retain', 'max_faces', 'publish_markers')))
+    log = ''.join(capfd.readouterr())
+    assert log.count('parameter retain is called tracking.retain now') == 1
+    assert log.count('max_faces and tracking.most are both set: tracking.most counts') == 1
+    assert log.count('publish_markers has no effect: subscribing is enough') == 1
+    assert log.count('WARN') == 3
+
+
+def test_bad_values_under_former_names_are_refused_under_the_present_one(node: Any) -> None:
+    with pytest.raises(ParameterProblem, match=r'parameter tracking\.retain is -1'):
+        declare(node(retain=-1), Composed)
+
+
+def test_former_names_may_be_set_live(node: Any, capfd: Any) -> None:
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    live = node()
+    seen: list[Composed] = []
+    follow(live, declare(live, Composed), seen.append)
+    (service,) = [s for s in live.services if s.service_name.endswith('/set_parameters')]
+
+    def set_one(name: str, value: Any) -> Any:
+        """As ros2 param set does."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
+        return service.callback(request, SetParameters.Response()).results[0]
+
+    assert set_one('retain', 3.0).successful and seen[-1].tracking.retain == 3.0
+    assert set_one('retain', 4.0).successful and seen[-1].tracking.retain == 4.0
+    assert 'tracking.retain' in set_one('retain', -1.0).reason
+    assert live.get_parameter('tracking.retain').value == 4.0
+    assert set_one('publish_markers', True).successful and len(seen) == 2
+    assert 'did you mean tracking.retain?' in set_one('tracking.retains', 1.0).reason
+    both = [Parameter('retain', value=1.0), Parameter('tracking.retain', value=6.0)]
+    assert live.set_parameters_atomically(both).successful
+    assert seen[-1].tracking.retain == 6.0
+    log = ''.join(capfd.readouterr())
+    assert log.count('parameter retain is called tracking.retain now') == 1
+    assert log.count('publish_markers has no effect') == 1
+    assert log.count('both set: tracking.retain counts') == 1

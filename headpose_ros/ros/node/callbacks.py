@@ -22,6 +22,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.ros.node.parameter_names import ParameterNames, unknown
 
 #: Each place logs a failure at most this often, s.
 LOG_PERIOD = 5.0
@@ -104,12 +105,14 @@ class GuardedNode(Node):
     Attributes:
         failures: What failed so far.
         ending: Why the node cannot go on; None while it can.
+        parameter_names: Former names under which parameters may be set, too.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
         # First, since rclpy creates services of its own while the node is made.
         self.failures = Failures(lambda text: self.get_logger().warning(text))
         self.ending: NodeEnded | None = None
+        self.parameter_names = ParameterNames()
         super().__init__(name, **options)
         # Some services of rclpy, those of the lifecycle among them, come without create_service.
         for service in self.services:
@@ -205,6 +208,24 @@ class GuardedNode(Node):
             waitable.callback = self.guarded(waitable.callback, 'QoS event')
         super().add_waitable(waitable)
 
+    def set_parameters(self, parameter_list: list[Parameter[Any]]) -> list[SetParametersResult]:
+        """Set parameters one by one, under their present or former names."""
+        return [self.set_parameters_atomically([one]) for one in parameter_list]
+
+    def set_parameters_atomically(
+        self, parameter_list: list[Parameter[Any]]
+    ) -> SetParametersResult:
+        """Set all parameters or none; a name that no parameter has is refused, with the nearest."""
+        renamed = self.parameter_names.renamed(parameter_list, _with_name)
+        for item in renamed:
+            if not self.has_parameter(item.name):
+                return _refused_parameters(
+                    unknown(item.name, list(self.get_parameters_by_prefix(''))), renamed
+                )
+        if not renamed:
+            return SetParametersResult(successful=True)
+        return super().set_parameters_atomically(renamed)
+
     def add_pre_set_parameters_callback(self, callback: Callable[..., Any]) -> None:
         """Have parameters changed behind the barrier before they are set, or left as they are."""
         guarded = self.guarded(callback, 'parameters', lambda _, parameters: parameters)
@@ -255,6 +276,10 @@ def _resolved(resolve: Callable[[str], str], name: str) -> str:
         return resolve(name)
     except Exception:
         return name
+
+
+def _with_name(name: str, parameter: Parameter[Any]) -> Parameter[Any]:
+    return Parameter(name, parameter.type_, parameter.value)
 
 
 def _refused_parameters(wrong: str, parameters: list[Parameter[Any]]) -> SetParametersResult:
