@@ -48,7 +48,7 @@ def main() -> int:
     os.environ['HEADPOSE_BENCHMARK_INFERENCE'] = str(options.inference)
     rclpy.init()
     program = [str(Path(__file__).with_name('slow_node.py'))]
-    process = rigs.start_node('-p', 'publish_markers:=false', program=program)
+    process = rigs.start_node(program=program)
     rig = rigs.Rig()
     try:
         rig.until(lambda: rig.images.get_subscription_count() > 0, rigs.START)

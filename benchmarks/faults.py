@@ -103,8 +103,10 @@ class Bench:
         self.rig.spin(0.03)
 
     def set(self, **values: Any) -> list[bool]:
+        """Set parameters; two underscores stand for the dot in a name."""
+        named = {name.replace('__', '.'): value for name, value in values.items()}
         request = SetParameters.Request(
-            parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
+            parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in named.items()]
         )
         answer = self.rig.call(SetParameters, 'pose/set_parameters', request)
         return [] if answer is None else [result.successful for result in answer.results]
@@ -270,15 +272,16 @@ def parameter_storm(bench: Bench) -> None:
     draw = bench.random
     for _ in range(10):
         bench.set(
-            max_faces=draw.choice([0, 1, 8, -5]),
-            retain=draw.choice([-1.0, 0.0, 2.0, float('nan')]),
-            smooth=draw.random() < 0.5,
-            detector_threshold=draw.choice([0.05, 0.6, 7.0]),
-            prefer=draw.choice(['size', 'nobody', 'region']),
-            preferred_region=draw.choice([[], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.0, 0.1]]),
-            quarter_turns=draw.choice([[0.0], [1.0, 1.0], [5.0]]),
+            tracking__max_faces=draw.choice([0, 1, 8, -5]),
+            tracking__retain=draw.choice([-1.0, 0.0, 2.0, float('nan')]),
+            smoothing__enabled=draw.random() < 0.5,
+            detection__threshold=draw.choice([0.05, 0.6, 7.0]),
+            tracking__prefer=draw.choice(['size', 'nobody', 'region']),
+            tracking__region=draw.choice([[], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.0, 0.1]]),
+            view__quarter_turns=draw.choice([[0.0], [1.0, 1.0], [5.0]]),
         )
-    bench.set(max_faces=8, retain=2.0, smooth=True, detector_threshold=0.6, prefer='size')
+    bench.set(tracking__max_faces=8, tracking__retain=2.0, tracking__prefer='size')
+    bench.set(smoothing__enabled=True, detection__threshold=0.6)
 
 
 def model_replaced(bench: Bench) -> None:
@@ -286,9 +289,9 @@ def model_replaced(bench: Bench) -> None:
     good = Path(released_file(DEFAULT_MODEL)).read_bytes()
     cut = bench.random.randrange(len(good))
     file.write_bytes(bench.random.choice([b'', b'{}', good[:cut], good[cut:]]))
-    if bench.set(model=str(file)) != [False]:
+    if bench.set(network__model=str(file)) != [False]:
         raise RuntimeError('a damaged model was not refused')
-    bench.set(model=DEFAULT_MODEL)
+    bench.set(network__model=DEFAULT_MODEL)
 
 
 def lifecycle_storm(bench: Bench) -> None:
@@ -345,8 +348,9 @@ def odd_parameter(bench: Bench) -> None:
     if answer is None:
         raise RuntimeError(f'no answer to {name} = {str(value)[:40]}')
     if not rules(PoseConfig)[name].read_only:
-        good = {'confirm_hits': 1}.get(name, rules(PoseConfig)[name].default)
-        if bench.set(**{name: good}) != [True]:
+        good = {'tracking.confirm_hits': 1}.get(name, rules(PoseConfig)[name].default)
+        plain = list(good) if isinstance(good, tuple) else good
+        if bench.set(**{name: plain}) != [True]:
             raise RuntimeError(f'{name} cannot be set back')
 
 
@@ -364,8 +368,8 @@ def strange_model(bench: Bench) -> None:
     file = bench.folder / 'strange.safetensors'
     file.write_bytes(len(text).to_bytes(8, 'little') + text + data)
     name = str(file) if bench.random.random() < 0.9 else 'x' * 300 + '.safetensors'
-    refused = bench.set(model=name) == [False]
-    bench.set(model=DEFAULT_MODEL)
+    refused = bench.set(network__model=name) == [False]
+    bench.set(network__model=DEFAULT_MODEL)
     if not refused:
         raise RuntimeError(f'a model with {field} {value[:20]!r} was not refused')
 
@@ -538,7 +542,9 @@ COMPRESSED: tuple[Kind, ...] = (corrupt_jpeg, truncated_jpeg, odd_image)
 def running(compressed: bool, seed: int) -> Iterator[tuple[Bench, subprocess.Popen[bytes]]]:
     """Run a node and wait until it answers well."""
     transport = 'compressed' if compressed else 'raw'
-    process = rigs.start_node('-p', f'image_transport:={transport}', '-p', 'confirm_hits:=1')
+    process = rigs.start_node(
+        '-p', f'input.transport:={transport}', '-p', 'tracking.confirm_hits:=1'
+    )
     with tempfile.TemporaryDirectory() as folder, _running(_DRIVER) as driver:
         bench = Bench(compressed, seed, Path(folder))
         try:

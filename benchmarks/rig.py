@@ -45,7 +45,7 @@ def start_node(
     *arguments: str, program: Sequence[str] = ('-m', 'headpose_ros.nodes.pose')
 ) -> subprocess.Popen[bytes]:
     """Start the pose node on the CPU; its log goes where HEADPOSE_BENCHMARK_LOG says."""
-    words = [sys.executable, *program, '--ros-args', '-p', 'device:=cpu', *arguments]
+    words = [sys.executable, *program, '--ros-args', '-p', 'network.device:=cpu', *arguments]
     log = os.environ.get('HEADPOSE_BENCHMARK_LOG', os.devnull)
     with open(log, 'ab') as file:
         return subprocess.Popen(words, cwd=ROOT, stdout=file, stderr=file)

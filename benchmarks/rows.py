@@ -232,7 +232,7 @@ def node(encoding: str, faces: int = 1, cameras: int = 1) -> Call:
     import rclpy
 
     names = ', '.join(f'camera{i}' for i in range(cameras))
-    rclpy.init(args=['--ros-args', '-p', 'device:=cpu', '-p', f'cameras:=[{names}]'])
+    rclpy.init(args=['--ros-args', '-p', 'network.device:=cpu', '-p', f'cameras:=[{names}]'])
     from headpose_ros.nodes.pose import PoseNode
 
     pose, messages = PoseNode(), image_messages(encoding, faces)

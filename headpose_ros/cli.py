@@ -77,7 +77,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description='Starts what pose.launch.py starts, without the launch system. Further ROS '
         'arguments follow --ros-args.',
         epilog='headpose run --source /dev/video0;  headpose run --ros-args -r '
-        'camera/image_raw:=/front/image_raw -p max_faces:=2',
+        'camera/image_raw:=/front/image_raw -p tracking.max_faces:=2',
     )
     add_model_options(parser, '', '')
     parser.add_argument('--source', default='', help='video, image, folder or device; empty: none')
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
 
     nodes: list[Callable[[], Any]] = [PoseNode, CameraNode] if options.source else [PoseNode]
     with tempfile.NamedTemporaryFile('w', suffix='.yaml') as chosen:
-        # A second file and not `-p pose:model:=...`: that names a node without namespace only.
+        # A second file and not `-p pose:network.model:=...`: that names no node in a namespace.
         yaml.safe_dump(_chosen_parameters(options), chosen)
         chosen.flush()
         files = [options.params_file, chosen.name]
@@ -108,7 +108,7 @@ def _run(options: argparse.Namespace, ros_arguments: list[str]) -> int:
 
 def _chosen_parameters(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the options set, as a params file; what they leave alone stays out."""
-    pose = {'model': options.model, 'device': options.device}
+    pose = {'network.model': options.model, 'network.device': options.device}
     nodes = {'pose': pose, 'camera': {'source': options.source}}
     given = {
         node: {name: value for name, value in values.items() if value}
@@ -333,29 +333,30 @@ def _add_params(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         choices=('all', 'camera', 'pose', 'overlay', 'driver_monitoring'),
         help='only those of config/FILE.yaml',
     )
+    parser.add_argument(
+        '--write',
+        type=Path,
+        metavar='FOLDER',
+        help='bring config/*.yaml and the tables in docs/nodes up to date in this checkout',
+    )
     parser.set_defaults(command=_params)
 
 
 def _params(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.nodes.camera import CameraConfig
-    from headpose_ros.nodes.driver import DriverConfig
-    from headpose_ros.nodes.overlay import OverlayConfig
-    from headpose_ros.nodes.pose_parameters import PoseConfig
+    from headpose_ros.nodes.parameter_files import CONFIGURATIONS, write
     from headpose_ros.ros.node.parameter_listing import to_markdown, to_yaml
 
-    files: dict[str, tuple[str, type[Any]]] = {
-        'camera': ('camera', CameraConfig),
-        'pose': ('pose', PoseConfig),
-        'overlay': ('overlay', OverlayConfig),
-        'driver_monitoring': ('driver', DriverConfig),
-    }
-    for file, (name, config) in files.items():
+    if options.write:
+        for path in write(options.write):
+            print(path)
+        return 0
+    for file, (node, config) in CONFIGURATIONS.items():
         if options.file not in (file, 'all'):
             continue
         if options.markdown:
-            print(f'## {name} node\n\n{to_markdown(config)}')
+            print(f'## {node} node\n\n{to_markdown(config)}')
         elif options.file == 'all':
-            print(to_yaml(config, f'/**/{name}'))
+            print(to_yaml(config, f'/**/{node}'))
         else:
             # For any node: the one form that ros2 param load takes whatever the namespace is.
             print(to_yaml(config), end='')

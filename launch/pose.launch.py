@@ -25,7 +25,7 @@ def start_nodes(context: LaunchContext) -> list[Any]:
     values = context.launch_configurations
     # A lifecycle node that configures and activates itself (parameter autostart), so a plain node
     # action is enough and the file works the same on every distribution.
-    started: list[Any] = [our_node(values, 'pose', given(values, 'model', 'device'))]
+    started: list[Any] = [our_node(values, 'pose', pose_parameters(values))]
     if values['source']:
         started.append(our_node(values, 'camera', camera_parameters(values)))
     if values['overlay'] == 'true':
@@ -33,6 +33,11 @@ def start_nodes(context: LaunchContext) -> list[Any]:
     if values['rviz'] == 'true':
         started.append(rviz(values, 'pose.rviz'))
     return started
+
+
+def pose_parameters(values: Values) -> dict[str, Any]:
+    """Return what the arguments set in the pose node."""
+    return {f'network.{name}': text for name, text in given(values, 'model', 'device').items()}
 
 
 def camera_parameters(values: Values) -> dict[str, Any]:

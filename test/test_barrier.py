@@ -87,11 +87,15 @@ def photo() -> np.ndarray:
 
 @pytest.fixture
 def make(ros: int) -> Iterator[Callable[..., Any]]:
-    """Return a function that makes a node with parameters; all are destroyed with the test."""
+    """Return a function that makes a node with parameters, `a__b` for `a.b`.
+
+    All nodes are destroyed with the test.
+    """
     made: list[Node] = []
 
     def make_one(kind: Any, *arguments: Any, **parameters: Any) -> Any:
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        named = {name.replace('__', '.'): value for name, value in parameters.items()}
+        overrides = [Parameter(name, value=value) for name, value in named.items()]
         given_ = {'parameter_overrides': overrides} if overrides else {}
         made.append(kind(*arguments, **given_))
         return made[-1]
@@ -169,7 +173,13 @@ def recorder(folder: Path, *rest: Any) -> Recorder:
 def test_every_callback_of_every_node_is_behind_the_barrier(make: Any, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / '1.png'), np.zeros((6, 8, 3), np.uint8))
     nodes = [
-        make(PoseNode, device='cpu', use_depth=True, output_frame='map', use_sim_time=True),
+        make(
+            PoseNode,
+            network__device='cpu',
+            input__depth=True,
+            output__frame='map',
+            use_sim_time=True,
+        ),
         make(CameraNode, source=str(tmp_path)),
         make(DriverNode),
         make(seeing_overlay),
@@ -391,12 +401,12 @@ def test_the_pose_node_answers_after_whatever_came(
     is_raw = transport == 'raw'
     node = make(
         PoseNode,
-        device='cpu',
-        confirm_hits=1,
-        image_transport=transport,
-        use_depth=is_raw,
+        network__device='cpu',
+        tracking__confirm_hits=1,
+        input__transport=transport,
+        input__depth=is_raw,
         use_sim_time=is_raw,
-        output_frame='' if is_raw else FRAME,
+        output__frame='' if is_raw else FRAME,
     )
     eyes = Eyes(node, photo)
     good = eyes.image if is_raw else eyes.compressed
@@ -557,7 +567,7 @@ def test_every_request_is_answered(make: Any, tmp_path: Path, kind: Any) -> None
 
 @pytest.mark.parametrize('kind', [PoseNode, DriverNode, OverlayNode])
 def test_every_parameter_takes_or_refuses_every_value(make: Any, kind: Any) -> None:
-    node = make(kind, **({'device': 'cpu'} if kind is PoseNode else {}))
+    node = make(kind, **({'network__device': 'cpu'} if kind is PoseNode else {}))
     before = {name: node.get_parameter(name).value for name in node._parameters}
     types = dict(
         zip(ParameterValue.get_fields_and_field_types(), ParameterValue.SLOT_TYPES, strict=True)

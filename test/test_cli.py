@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,30 +175,45 @@ def test_help_names_the_commands() -> None:
         assert name in text
 
 
+def test_params_files_and_tables_are_what_the_dataclasses_say() -> None:
+    pytest.importorskip('rclpy')
+    from headpose_ros.nodes.parameter_files import contents
+
+    for path, text in contents(ROOT).items():
+        assert path.read_text(encoding='utf-8') == text, 'run: headpose params --write .'
+
+
 @pytest.mark.parametrize('file', ['camera', 'pose', 'overlay', 'driver_monitoring'])
-def test_params_files_are_what_the_dataclasses_say(file: str) -> None:
+def test_params_of_one_node_are_its_params_file(file: str) -> None:
     parameter = pytest.importorskip('rclpy.parameter')
     shipped = ROOT / 'config' / f'{file}.yaml'
     told = headpose('params', '--file', file).stdout
-    assert shipped.read_text(encoding='utf-8') == told, (
-        f'run: headpose params --file {file} > config/{file}.yaml'
-    )
+    assert shipped.read_text(encoding='utf-8') == told
     # As ros2 param load reads it, for a node in any namespace.
     read = parameter.parameter_dict_from_yaml_file(str(shipped), True, ['/left/node'])
     assert set(read) == set(yaml.safe_load(told)['/**']['ros__parameters'])
 
 
-def test_parameter_docs_are_what_the_dataclasses_say() -> None:
+def test_params_are_written_into_a_checkout(tmp_path: Path) -> None:
     pytest.importorskip('rclpy')
-    page = (ROOT / 'docs' / 'parameters.md').read_text(encoding='utf-8')
-    assert headpose('params', '--markdown').stdout.strip() in page
+    for name in ('config', 'docs/nodes'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    assert headpose('params', '--write', str(tmp_path)).stdout == ''
+    page = tmp_path / 'docs' / 'nodes' / 'pose.md'
+    good = page.read_text(encoding='utf-8')
+    page.write_text(good.replace('| `2.0` s |', '| `3.0` s |'), encoding='utf-8')
+    assert headpose('params', '--write', str(tmp_path)).stdout == f'{page}\n'
+    assert page.read_text(encoding='utf-8') == good
+    page.write_text('# No place', encoding='utf-8')
+    refused = headpose('params', '--write', str(tmp_path), code=2)
+    assert '<!-- parameters: pose -->' in refused.stderr
 
 
 def test_run_starts_both_nodes_and_ends_on_sigint(ros_domain: int, photo: Path) -> None:
     words = ['run', '--source', str(photo), '--namespace', 'cabin', '--device', 'cpu']
     words += ['--ros-args', '-p']
     with subprocess.Popen(
-        [*PROGRAM, *words, 'max_faces:=2'],
+        [*PROGRAM, *words, 'tracking.max_faces:=2'],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -80,7 +80,7 @@ def report_with(*lines: str, timeout: float = 90.0) -> Report:
 
 
 def test_it_tells_topic_policy_and_what_to_do(empty: int) -> None:
-    process = start('-p', 'image_reliability:=reliable')
+    process = start('-p', 'input.reliability:=reliable')
     camera = rclpy.create_node('front_camera')
     elsewhere: Any = camera.create_publisher(Image, 'front/image_raw', qos.reliable())
     try:

@@ -217,6 +217,6 @@ def test_the_list_holds_the_faces_of_other_nodes(hri_msgs):
 def test_without_hri_msgs_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, 'hri_msgs', None)
     node = Node(listeners=0)
-    with pytest.raises(HeadposeError, match='publish_hri needs the package hri_msgs'):
+    with pytest.raises(HeadposeError, match=r'output\.hri needs the package hri_msgs'):
         HriFaces(node)
     assert not node.publishers

@@ -103,7 +103,7 @@ def test_what_is_given_beats_the_file(pose: Any) -> None:
     given = {'params_file': 'mine.yaml', 'device': 'cpu', 'use_sim_time': 'false'}
     assert pose.parameters('pose', **given) == [
         'mine.yaml',
-        {'device': 'cpu', 'use_sim_time': False},
+        {'network.device': 'cpu', 'use_sim_time': False},
     ]
     assert pose.parameters('overlay', overlay='true', params_file='a.yaml') == ['a.yaml']
     assert pose.parameters('rviz2', rviz='true', use_sim_time='true') == [{'use_sim_time': True}]
@@ -112,7 +112,7 @@ def test_what_is_given_beats_the_file(pose: Any) -> None:
 @pytest.mark.parametrize('text', ['0', 'true', '1e3', '[a]', "it's"])
 def test_texts_stay_texts(pose: Any, text: str) -> None:
     assert pose.parameters('camera', source=text) == [{'source': text}]
-    assert pose.parameters('pose', model=text) == [{'model': text}]
+    assert pose.parameters('pose', model=text) == [{'network.model': text}]
 
 
 def test_still_images_stand_still_unless_told_and_may_be_calibrated(pose: Any) -> None:

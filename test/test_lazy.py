@@ -81,7 +81,7 @@ def desk(ros_domain):
     made = []
 
     def make(**parameters):
-        made.append(Desk(device='cpu', **parameters))
+        made.append(Desk(**{'network.device': 'cpu'}, **parameters))
         return made[-1]
 
     yield make

@@ -49,15 +49,17 @@ def photo() -> np.ndarray:
 
 
 class Desk:
-    """The pose node, cameras and a listener in one process."""
+    """The pose node, cameras and a listener in one process; `a__b` sets the parameter `a.b`."""
 
     def __init__(self, photo: np.ndarray, remap: Sequence[str] = (), **parameters: Any) -> None:
         self.photo = photo
-        values = {'device': 'cpu', 'confirm_hits': 1, **parameters}
+        values = {'network__device': 'cpu', 'tracking__confirm_hits': 1, **parameters}
         rules = [word for rule in remap for word in ('-r', rule)]
         self.pose = PoseNode(
             cli_args=['--ros-args', *rules],
-            parameter_overrides=[Parameter(k, value=v) for k, v in values.items()],
+            parameter_overrides=[
+                Parameter(name.replace('__', '.'), value=value) for name, value in values.items()
+            ],
         )
         self.node = rclpy.create_node('desk')
         self.executor = SingleThreadedExecutor()
@@ -155,7 +157,7 @@ def test_two_nodes_share_neither_ids_nor_statuses_nor_hints(desk, photo):
 
 @pytest.mark.parametrize(('extension', 'kind'), [('.jpg', 'jpeg'), ('.png', 'png')])
 def test_compressed_images_do_as_raw_ones(desk, photo, extension, kind):
-    one = desk(image_transport='compressed')
+    one = desk(input__transport='compressed')
     store, camera = one.listen('faces'), one.camera('camera/image_raw/compressed', CompressedImage)
     data = cv2.imencode(extension, photo)[1].tobytes()
     answer = one.ask(camera, store, CompressedImage(header=header(5.0), format=kind, data=data))
@@ -164,7 +166,7 @@ def test_compressed_images_do_as_raw_ones(desk, photo, extension, kind):
 
 
 def test_the_same_frames_give_the_same_at_any_rate_and_in_a_loop(desk, photo):
-    one = desk(confirm_hits=2)
+    one = desk(tracking__confirm_hits=2)
     store, camera = one.listen('faces'), one.camera('camera/image_raw')
     pictures = [np.roll(photo, 3 * shift, axis=1) for shift in range(15)]
 
@@ -223,7 +225,7 @@ def test_simulated_time_that_stands_still_stops_nothing(desk, photo):
 
 
 def test_a_frame_that_cannot_be_reached_is_an_error_in_diagnostics(desk, photo):
-    one = desk(output_frame='base_link')
+    one = desk(output__frame='base_link')
     camera = one.camera('camera/image_raw')
     image = encode_bgr(photo, header(5.0))
 
@@ -238,7 +240,7 @@ def test_a_frame_that_cannot_be_reached_is_an_error_in_diagnostics(desk, photo):
 
 
 def test_old_images_are_dropped_where_an_age_is_set(desk, photo):
-    one = desk(max_age=0.5)
+    one = desk(input__max_age=0.5)
     store, camera = one.listen('faces'), one.camera('camera/image_raw')
     camera.publish(encode_bgr(photo, header(5.0)))
     assert one.until(lambda: one.pose.summary()['frames_late'] == 1)
@@ -361,8 +363,8 @@ def test_binned_and_cropped_pictures_have_the_pose_of_the_full_one(desk, photo):
     ('topic', 'kind', 'parameters'),
     [
         ('/cam/image_rect_color', Image, {}),
-        ('/cam/image_rect/compressed', CompressedImage, {'image_transport': 'compressed'}),
-        ('/cam/undistorted', Image, {'rectified': True}),
+        ('/cam/image_rect/compressed', CompressedImage, {'input__transport': 'compressed'}),
+        ('/cam/undistorted', Image, {'input__rectified': True}),
     ],
 )
 def test_of_rectified_pictures_p_counts(desk, photo, topic, kind, parameters):
@@ -387,7 +389,7 @@ def test_what_counts_as_rectified_may_change_while_the_node_runs(desk, photo):
     info = pinhole(512, 512, 1.0)
     info.p = pinhole(512, 512, 2.0).p
     raw = place(camera.answer(photo, info))
-    (result,) = camera.desk.pose.set_parameters([Parameter('rectified', value='true')])
+    (result,) = camera.desk.pose.set_parameters([Parameter('input.rectified', value='true')])
     assert result.successful, result.reason
     rectified = place(camera.answer(photo, info))
     # Half the field of view at the same size in the picture is farther away.
@@ -492,7 +494,7 @@ def test_only_the_same_bytes_are_a_still_picture(kind):
 
 
 def test_a_camera_that_offers_too_little_is_named_with_its_policy(desk):
-    one = desk(image_reliability='reliable')
+    one = desk(input__reliability='reliable')
     one.camera('camera/image_raw', reliability='best_effort')
     assert one.diagnosed('pose: camera', 'QoS policy RELIABILITY')
     assert '/camera/image_raw' in one.statuses['pose: camera'].message
@@ -516,13 +518,13 @@ def test_the_network_is_changed_while_it_runs_and_a_bad_one_is_refused(
     os.mkfifo(pipe)
     paths = [bad, tmp_path / 'nowhere.safetensors', tmp_path, pipe, '/dev/zero']
     for name in (*map(str, paths), 'no_such_model', 'x' * 300 + '.safetensors', 'x' * 70_000):
-        (result,) = one.pose.set_parameters([Parameter('model', value=name)])
+        (result,) = one.pose.set_parameters([Parameter('network.model', value=name)])
         assert not result.successful
         assert result.reason
         assert answer().faces[0].id == face.id
-    assert one.pose.get_parameter('model').value == DEFAULT_MODEL
+    assert one.pose.get_parameter('network.model').value == DEFAULT_MODEL
     for name in (str(write_small('hopenet', tmp_path)), DEFAULT_MODEL):
-        (result,) = one.pose.set_parameters([Parameter('model', value=name)])
+        (result,) = one.pose.set_parameters([Parameter('network.model', value=name)])
         assert result.successful, result.reason
         answer()
         points = answer().faces[0].landmarks.image_points
@@ -545,10 +547,10 @@ def test_wrong_cameras_regions_and_turns_are_refused(ros):
     for name, value in (
         ('cameras', ['left', 'left']),
         ('cameras', ['no spaces']),
-        ('image_region', [0.0, 0.0, 1.0]),
-        ('image_region', [0.0, 0.0, 1.0, 0.0]),
-        ('quarter_turns', [1.0, 2.0]),
-        ('quarter_turns', [0.5]),
+        ('view.region', [0.0, 0.0, 1.0]),
+        ('view.region', [0.0, 0.0, 1.0, 0.0]),
+        ('view.quarter_turns', [1.0, 2.0]),
+        ('view.quarter_turns', [0.5]),
     ):
         with pytest.raises(HeadposeError, match=name):
             PoseNode(parameter_overrides=[Parameter(name, value=value)])

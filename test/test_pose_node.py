@@ -51,7 +51,14 @@ def photo() -> np.ndarray:
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    words = [sys.executable, '-m', 'headpose_ros.nodes.pose', '--ros-args', '-p', 'device:=cpu']
+    words = [
+        sys.executable,
+        '-m',
+        'headpose_ros.nodes.pose',
+        '--ros-args',
+        '-p',
+        'network.device:=cpu',
+    ]
     return subprocess.Popen(
         [*words, *arguments],
         cwd=ROOT,
@@ -136,7 +143,7 @@ def _stamp(message: Any) -> tuple[int, int]:
 
 @contextmanager
 def running(spin_until: Any, photo: np.ndarray, *arguments: str) -> Iterator[Rig]:
-    process = start('-p', 'detect_every:=3', *arguments)
+    process = start('-p', 'tracking.detect_every:=3', *arguments)
     rig = Rig(spin_until, photo)
     rig.process = process
     try:
@@ -201,7 +208,7 @@ def test_every_camera_connects_and_results_are_reliable(rig: Rig, reliability: s
 def test_every_published_network_runs_in_the_node(
     model: str, spin_until: Any, photo: np.ndarray, ros: int, tmp_path: Path
 ) -> None:
-    process = start('-p', f'model:={write_small(model, tmp_path)}')
+    process = start('-p', f'network.model:={write_small(model, tmp_path)}')
     rig = Rig(spin_until, photo)
     try:
         face = rig.answer(one_face).faces[0]
@@ -276,7 +283,9 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
     ros: int, spin_until: Any, photo: np.ndarray
 ) -> None:
     start_time = time.monotonic()
-    with running(spin_until, photo, '-p', 'use_depth:=true', '-p', 'smooth:=false') as rig:
+    with running(
+        spin_until, photo, '-p', 'input.depth:=true', '-p', 'smoothing.enabled:=false'
+    ) as rig:
         rig.calibrate(pinhole(512, 512, 1.0))
         for _ in range(4):  # until the crop has followed the landmarks
             assumed = rig.answer(metric)
@@ -302,7 +311,7 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
 
 
 def test_poses_come_in_the_output_frame(ros: int, spin_until: Any, photo: np.ndarray) -> None:
-    with running(spin_until, photo, '-p', 'output_frame:=base_link') as rig:
+    with running(spin_until, photo, '-p', 'output.frame:=base_link') as rig:
         profile = qos.reliable()
         profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
         link = TransformStamped(child_frame_id=FRAME)
@@ -332,23 +341,23 @@ def test_parameters_are_checked_at_run_time(rig: Rig) -> None:
         return call(rig, SetParameters, 'pose/set_parameters', request).results[0]
 
     for name, bad in (
-        ('max_faces', 0),
-        ('prefer', 'beauty'),
-        ('preferred_region', [0.0, 1.0]),
-        ('preferred_region', [0.5, 0.5, 0.0, 0.5]),
-        ('rotation_noise', 0.0),
+        ('tracking.max_faces', 0),
+        ('tracking.prefer', 'beauty'),
+        ('tracking.region', [0.0, 1.0]),
+        ('tracking.region', [0.5, 0.5, 0.0, 0.5]),
+        ('smoothing.rotation_noise', 0.0),
     ):
         refused = set_to(name, bad)
         assert not refused.successful
-        assert name in refused.reason
+        assert name.rpartition('.')[2] in refused.reason
     for name, good in (
-        ('max_faces', 2),
-        ('prefer', 'region'),
-        ('preferred_region', [0.5, 0.0, 0.5, 1.0]),
-        ('retain', 0.5),
-        ('smooth', False),
-        ('interpupillary_distance', 0.055),
-        ('publish_landmarks', False),
+        ('tracking.max_faces', 2),
+        ('tracking.prefer', 'region'),
+        ('tracking.region', [0.5, 0.0, 0.5, 1.0]),
+        ('tracking.retain', 0.5),
+        ('smoothing.enabled', False),
+        ('metric.interpupillary_distance', 0.055),
+        ('output.tf', False),
     ):
         assert set_to(name, good).successful
         rig.answer(one_face)
@@ -384,14 +393,15 @@ def test_two_sigints_end_it_cleanly(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ('parameter', 'said'),
     [
-        ('model:=no_such_model', 'no weights for model'),
+        ('network.model:=no_such_model', 'no weights for model'),
+        ('network.device:=abacus', "unknown device 'abacus'"),
         ('device:=abacus', "unknown device 'abacus'"),
-        ('detector_model:=/nowhere.onnx', 'no face detector model at /nowhere.onnx'),
-        ('max_faces:=0', 'max_faces'),
-        ('detector_threshold:=.nan', 'detector_threshold'),
-        ('max_faces:=many', 'max_faces'),
-        ('preferred_region:=[0.1, 0.2]', 'preferred_region'),
-        ('interpupillary_distance:=0.5', 'interpupillary_distance'),
+        ('detection.model:=/nowhere.onnx', 'no face detector model at /nowhere.onnx'),
+        ('tracking.max_faces:=0', 'tracking.max_faces'),
+        ('detection.threshold:=.nan', 'detection.threshold'),
+        ('tracking.max_faces:=many', 'tracking.max_faces'),
+        ('tracking.region:=[0.1, 0.2]', 'tracking.region'),
+        ('metric.interpupillary_distance:=0.5', 'metric.interpupillary_distance'),
     ],
 )
 def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, said: str) -> None:
@@ -407,7 +417,7 @@ def test_wrong_parameters_end_it_with_one_line(ros_domain: int, parameter: str, 
 def test_asking_for_hri_without_its_messages_ends_it_with_one_line(ros_domain: int) -> None:
     if importlib.util.find_spec('hri_msgs') is not None:
         pytest.skip('hri_msgs is installed')
-    text, _ = (process := start('-p', 'publish_hri:=true')).communicate(timeout=TIMEOUT)
+    text, _ = (process := start('-p', 'output.hri:=true')).communicate(timeout=TIMEOUT)
     assert process.returncode == 2, text
-    assert 'publish_hri needs the package hri_msgs' in text
+    assert 'output.hri needs the package hri_msgs' in text
     assert 'Traceback' not in text

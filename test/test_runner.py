@@ -183,7 +183,7 @@ def stalled(camera: Camera) -> bool:
 
 
 def test_a_network_that_hangs_ends_the_node_with_its_reason(start: Start, camera: Camera) -> None:
-    process = start(HANGING_NETWORK, '--ros-args', '-p', 'device:=cpu')
+    process = start(HANGING_NETWORK, '--ros-args', '-p', 'network.device:=cpu')
     assert camera.until(lambda: process.poll() is not None)
     text, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 2, text
@@ -194,7 +194,7 @@ def test_a_network_that_hangs_ends_the_node_with_its_reason(start: Start, camera
 
 
 def test_a_network_that_hangs_may_stay_and_a_signal_ends_it(start: Start, camera: Camera) -> None:
-    words = ['-p', 'device:=cpu', '-p', 'exit_on_stall:=false']
+    words = ['-p', 'network.device:=cpu', '-p', 'exit_on_stall:=false']
     process = start(HANGING_NETWORK, 'soon', '--ros-args', *words)
     assert camera.until(lambda: stalled(camera))
     # The diagnostics after the one that would have ended it.

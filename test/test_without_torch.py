@@ -50,7 +50,7 @@ from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.sources.photograph import photograph
 from headpose_ros.ros.input.images import encode_bgr
 
-rclpy.init(args=['--ros-args', '-p', 'device:=cpu'])
+rclpy.init(args=['--ros-args', '-p', 'network.device:=cpu'])
 pose, desk = PoseNode(), rclpy.create_node('desk')
 answers = []
 desk.create_subscription(Faces, 'faces', answers.append, 10)

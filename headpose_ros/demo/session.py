@@ -164,8 +164,8 @@ def _parameters(options: DemoOptions) -> list[str]:
         'camera:loop': 'false',
         'camera:move_still': 'true',
         'camera:horizontal_fov': str(float(fov)),
-        'pose:model': json.dumps(options.model),
-        'pose:device': json.dumps(options.device),
+        'pose:network.model': json.dumps(options.model),
+        'pose:network.device': json.dumps(options.device),
     }
     return [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
 

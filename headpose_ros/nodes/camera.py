@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from headpose_ros.nodes.runner import run
+from headpose_ros.parameter import ParameterProblem, parameter
 from headpose_ros.ros.input.calibration import (
     CalibrationError,
     load_calibration,
@@ -26,7 +27,7 @@ from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.node import qos
 from headpose_ros.ros.node.callbacks import GuardedNode, describe
 from headpose_ros.ros.node.diagnostics import ERROR, SILENT_AFTER, Diagnostics, Finding, status
-from headpose_ros.ros.node.parameters import ParameterProblem, declare, follow, parameter
+from headpose_ros.ros.node.parameters import declare, follow
 from headpose_ros.ros.node.worker import Worker
 from headpose_ros.sources.source import Bgr, Source, SourceError, fit
 from headpose_ros.sources.virtual_camera import open_stream
@@ -46,6 +47,7 @@ class CameraConfig:
         '/dev/video0',
         "Video file, image, folder of images, /dev/videoN, N, or 'astronaut' for a photograph.",
         read_only=True,
+        basic=True,
     )
     rate: float = parameter(
         0.0,
@@ -54,8 +56,9 @@ class CameraConfig:
         maximum=1000.0,
         unit='Hz',
         read_only=True,
+        basic=True,
     )
-    loop: bool = parameter(True, 'Start again at the end of the source.')
+    loop: bool = parameter(True, 'Start again at the end of the source.', basic=True)
     frame_id: str = parameter(
         'camera_optical_frame', 'Frame of the messages: x right, y down, z ahead.', read_only=True
     )
@@ -76,7 +79,7 @@ class CameraConfig:
         read_only=True,
     )
     calibration: str = parameter(
-        '', 'Calibration file of camera_info_manager; empty for none.', read_only=True
+        '', 'Calibration file of camera_info_manager; empty for none.', read_only=True, basic=True
     )
     horizontal_fov: float = parameter(
         0.0,
@@ -85,6 +88,7 @@ class CameraConfig:
         maximum=3.1,
         unit='rad',
         read_only=True,
+        basic=True,
     )
     move_still: bool = parameter(
         False,

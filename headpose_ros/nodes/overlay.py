@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -14,13 +14,14 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from headpose_ros.msg import Faces
 from headpose_ros.nodes.runner import run
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.draw import AXIS_STYLES
 from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.input.pictures import StampMatcher, annotated
 from headpose_ros.ros.node import qos
 from headpose_ros.ros.node.callbacks import GuardedNode
 from headpose_ros.ros.node.diagnostics import Diagnostics
-from headpose_ros.ros.node.parameters import declare, follow, parameter
+from headpose_ros.ros.node.parameters import declare, follow
 
 _LOOK_PERIOD = 0.25  # seconds from one look for subscribers to the next
 
@@ -34,16 +35,12 @@ class OverlayConfig:
         'Axes: as TF draws the face frame (x out of the face red, y green, z blue), or as figures '
         'of papers (right red, down green, out of the face blue).',
         choices=AXIS_STYLES,
+        basic=True,
     )
     jpeg_quality: int = parameter(
         80, 'Quality of the compressed pictures.', minimum=1, maximum=100, unit='%'
     )
-    image_reliability: str = parameter(
-        'best_effort',
-        'Reliability asked of the camera; best_effort connects to every camera.',
-        choices=qos.RELIABILITIES,
-        read_only=True,
-    )
+    input: qos.ReliabilityOptions = field(default_factory=qos.ReliabilityOptions)
 
 
 class OverlayNode(GuardedNode):
@@ -78,7 +75,7 @@ class OverlayNode(GuardedNode):
         """Listen while somebody looks, and only then."""
         wanted = any(p.get_subscription_count() for p in (self._pictures, self._compressed))
         if wanted and not self._inputs:
-            profile = qos.from_name(self._config.image_reliability)
+            profile = qos.from_name(self._config.input.reliability)
             self._matcher = StampMatcher()
             self._inputs = [
                 self.create_subscription(Image, 'camera/image_raw', self._take_image, profile),

@@ -18,12 +18,7 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.models.released import find_weights
 from headpose_ros.nodes.pose_parameters import (
     PoseConfig,
-    check_cameras,
     id_prefix,
-    input_options,
-    output_options,
-    smoothing_options,
-    tracking_options,
     views,
 )
 from headpose_ros.nodes.runner import run
@@ -103,12 +98,9 @@ class PoseNode(AutostartNode):
         self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
         self._config = declare(self, PoseConfig)
-        check_cameras(self._config.cameras)
-        views(self._config)
         self._prefix = id_prefix(self._config.id_prefix, self.get_fully_qualified_name())
         for name in self._config.cameras:
-            options_ = input_options(self._config)
-            self._cameras[name] = CameraInput(self, name, options_, self._take_image)
+            self._cameras[name] = CameraInput(self, name, self._config.input, self._take_image)
         self._rates = {name: Rates() for name in self._cameras}
         self._resting = False
         if self._config.lazy:
@@ -128,22 +120,22 @@ class PoseNode(AutostartNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and the detector, create the publishers."""
         config = self._config
-        limit_cpu_threads(config.threads)
+        limit_cpu_threads(config.network.threads)
         try:
             self._analyzer = load_analyzer(
-                config.model,
-                config.device,
-                backend=config.backend,
-                detector_model=config.detector_model,
-                detector_threshold=config.detector_threshold,
-                tracking=tracking_options(config),
-                smoothing=smoothing_options(config),
+                config.network.model,
+                config.network.device,
+                backend=config.network.backend,
+                detector_model=config.detection.model,
+                detector_threshold=config.detection.threshold,
+                tracking=config.tracking,
+                smoothing=config.smoothing,
                 id_prefix=self._prefix,
             )
             self._create_outputs(config)
         except HeadposeError as error:
             return self.refuse(error)
-        self._analyzer.interpupillary_distance = config.interpupillary_distance
+        self._analyzer.interpupillary_distance = config.metric.interpupillary_distance
         self._look(config)
         self._log_model(self._analyzer.network)
         return TransitionCallbackReturn.SUCCESS
@@ -204,11 +196,11 @@ class PoseNode(AutostartNode):
 
     def _create_outputs(self, config: PoseConfig) -> None:
         several = len(self._cameras) > 1
-        if config.publish_hri:
+        if config.output.hri:
             self._hri = HriFaces(self)
         for name in self._cameras:
             prefix = f'{name}/' if several else ''
-            self._outputs[name] = FacePublisher(self, output_options(config), prefix, self._hri)
+            self._outputs[name] = FacePublisher(self, config.output, prefix, self._hri)
 
     def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
@@ -222,22 +214,21 @@ class PoseNode(AutostartNode):
 
     def _apply(self, config: PoseConfig) -> None:
         """Take over parameters that were changed, all of them or none."""
-        tracking, smoothing = tracking_options(config), smoothing_options(config)
-        views(config)
-        analyzer, model = self._analyzer, config.model
-        if analyzer is not None and model != self._config.model:
-            self._next_network = FaceNetwork(find_weights(model), config.device, config.backend)
+        analyzer, network = self._analyzer, config.network
+        if analyzer is not None and network.model != self._config.network.model:
+            weights = find_weights(network.model)
+            self._next_network = FaceNetwork(weights, network.device, network.backend)
         self._config = config
         for camera in self._cameras.values():
-            camera.options = input_options(config)
+            camera.options = config.input
         if analyzer is None:
             return
-        analyzer.configure(tracking, smoothing)
-        analyzer.interpupillary_distance = config.interpupillary_distance
-        analyzer.detector.require(config.detector_threshold)
+        analyzer.configure(config.tracking, config.smoothing)
+        analyzer.interpupillary_distance = config.metric.interpupillary_distance
+        analyzer.detector.require(config.detection.threshold)
         self._look(config)
         for outputs in self._outputs.values():
-            outputs.options = output_options(config)
+            outputs.options = config.output
         if self._worker is None:
             self._change_network(analyzer)
             analyzer.network.rest()
@@ -258,7 +249,7 @@ class PoseNode(AutostartNode):
     def _log_model(self, network: FaceNetwork) -> None:
         logger = self.get_logger()
         licence = network.card.get('license', 'unknown')
-        weights = f'weights {self._config.model} of the network {network.spec.name}'
+        weights = f'weights {self._config.network.model} of the network {network.spec.name}'
         logger.info(f'{weights}; their terms: {licence}')
         network.backends.warn = self._warn_of_backend
         log = logger.warning if network.backends.degraded else logger.info
@@ -293,7 +284,7 @@ class PoseNode(AutostartNode):
         problem = self._outputs[camera].problem if camera in self._outputs else None
         if problem is None:
             return []
-        advice = 'publish that transform, or set output_frame to a frame that is there'
+        advice = 'publish that transform, or set output.frame to a frame that is there'
         level = WARN if problem.is_late else ERROR
         return [Finding(level, f'no poses are published: {problem}; {advice}')]
 
@@ -304,15 +295,15 @@ class PoseNode(AutostartNode):
         network = analyzer.network
         device = str(network.device)
         values = {
-            'model': self._config.model,
+            'model': self._config.network.model,
             'network': network.spec.name,
             'device': device,
-            'device asked for': self._config.device,
+            'device asked for': self._config.network.device,
             'device memory (MB)': round(gpu_memory(network.device) / 1e6, 1),
         }
         found = [RESTING] if self._resting else []
         found += self._stall_findings()
-        if device == 'cpu' and self._config.device == 'auto' and has_gpu():
+        if device == 'cpu' and self._config.network.device == 'auto' and has_gpu():
             text = f'runs on the CPU though a GPU is there: {why_no_gpu()}'
             found.append(Finding(WARN, text))
         return found, values, device

@@ -22,7 +22,7 @@ from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.models.released import find_weights
 from headpose_ros.perception.camera_view import CameraView, detect_in
 from headpose_ros.perception.depth import DepthImage
-from headpose_ros.perception.detect import ALL_TURNS, Detector, YuNetDetector
+from headpose_ros.perception.detect import ALL_TURNS, DetectionOptions, Detector, YuNetDetector
 from headpose_ros.perception.faces import Face, Pose, unknown_covariance
 from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_turn
 from headpose_ros.perception.metric import pose_in_camera
@@ -412,8 +412,8 @@ def load_analyzer(
     device: str = 'auto',
     *,
     backend: str = 'auto',
-    detector_model: str = '',
-    detector_threshold: float = 0.6,
+    detector_model: str = DetectionOptions.model,
+    detector_threshold: float = DetectionOptions.threshold,
     tracking: TrackingOptions | None = None,
     smoothing: SmoothingOptions | None = None,
     id_prefix: str = 'f',

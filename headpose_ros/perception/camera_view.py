@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.geometry.crop import CropWindow, apply_affine
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.detect import ALL_TURNS, Detection, Detector
 
 #: From (u, v) in np.rot90(part, turns) to (x, y) in the part; the last column counts sides - 1.
@@ -22,6 +23,27 @@ _BACK = {
     2: ([[-1, 0], [0, -1]], [1, 1]),
     3: ([[0, 1], [-1, 0]], [0, 1]),
 }
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """How the cameras of a node look at the scene."""
+
+    region: tuple[float, ...] = parameter(
+        (0.0, 0.0, 1.0, 1.0),
+        'Part of the images in which faces are followed: x, y, width and height as shares of the '
+        "image's; four numbers for all cameras or four per camera.",
+        minimum=0.0,
+        maximum=1.0,
+        former='image_region',
+    )
+    quarter_turns: tuple[float, ...] = parameter(
+        (0.0,),
+        'Clockwise quarter turns that bring the images of a camera mounted sideways upright; one '
+        'number for all cameras or one per camera. Results stay in the frame of the images.',
+        choices=(0, 1, 2, 3),
+        former='quarter_turns',
+    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from headpose_ros.foreign_files import FileError, user_path
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow, apply_affine, invert_affine
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.yunet import DetectorError, load_yunet
 
 #: Of an image, counter-clockwise; upright first.
@@ -25,6 +26,25 @@ _YUNET = Path(__file__).with_name('yunet_2023mar.onnx')
 _YUNET_DOWN = 0.117
 _YUNET_SIDE = 0.814
 _SMALLEST_FACE = 4.0  # px of the image that YuNet sees
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """How faces are found."""
+
+    model: str = parameter(
+        '',
+        "YuNet's ONNX file; empty for the one in this package.",
+        read_only=True,
+        former='detector_model',
+    )
+    threshold: float = parameter(
+        0.6,
+        'Least score of a detected face.',
+        minimum=0.05,
+        maximum=0.99,
+        former='detector_threshold',
+    )
 
 
 @dataclass(frozen=True)
@@ -82,8 +102,8 @@ class YuNetDetector(Detector):
 
     def __init__(
         self,
-        model: str = '',
-        score_threshold: float = 0.6,
+        model: str = DetectionOptions.model,
+        score_threshold: float = DetectionOptions.threshold,
         max_side: int = 480,
     ) -> None:
         self._net = load_yunet(find_yunet(model), score_threshold)
@@ -132,9 +152,9 @@ def find_yunet(model: str = '') -> Path:
     try:
         path = user_path(model) if model else _YUNET
     except FileError as error:
-        raise DetectorError(f'{model} (parameter detector_model): {error}') from error
+        raise DetectorError(f'{model} (parameter detection.model): {error}') from error
     if not path.is_file():
-        raise DetectorError(f'no face detector model at {path} (parameter detector_model)')
+        raise DetectorError(f'no face detector model at {path} (parameter detection.model)')
     return path
 
 

@@ -17,9 +17,11 @@ from headpose_ros.geometry.rotations import (
     in_plane,
     in_plane_angle,
 )
+from headpose_ros.models import DEFAULT_MODEL
 from headpose_ros.models.registry import ModelSpec
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.backends.base import Model
-from headpose_ros.perception.backends.choose import Fallbacks
+from headpose_ros.perception.backends.choose import BACKENDS, Fallbacks
 from headpose_ros.perception.crop import cut
 from headpose_ros.perception.device import Device, choose_device
 
@@ -60,6 +62,42 @@ class Estimate:
     def sureness(self) -> float:
         """Return the mean confidence of the landmarks."""
         return float(self.landmark_confidence.mean())
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network is used, and where it runs."""
+
+    model: str = parameter(
+        DEFAULT_MODEL,
+        'Network: a released model or the path of a .safetensors file. May be changed while the '
+        'node runs: one that cannot be loaded is refused, and the old one goes on.',
+        basic=True,
+        former='model',
+    )
+    device: str = parameter(
+        'auto',
+        'Where the network runs: auto (cuda where there is one), cpu, cuda or cuda:N.',
+        read_only=True,
+        basic=True,
+        former='device',
+    )
+    backend: str = parameter(
+        'auto',
+        'What runs the network; auto takes the fastest that works here. One that does not work is '
+        'replaced, with a warning.',
+        choices=BACKENDS,
+        read_only=True,
+        former='backend',
+    )
+    threads: int = parameter(
+        1,
+        'CPU threads of the network; small networks are fastest on one.',
+        minimum=1,
+        maximum=256,
+        read_only=True,
+        former='threads',
+    )
 
 
 class FaceNetwork:

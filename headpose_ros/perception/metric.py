@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headpose_ros.geometry.camera import CameraModel
-from headpose_ros.geometry.face_shape import mean_face
+from headpose_ros.geometry.face_shape import INTERPUPILLARY_DISTANCE, mean_face
 from headpose_ros.geometry.landmarks import GROUPS
 from headpose_ros.geometry.rotations import toward
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.faces import Pose
 
 Array = NDArray[np.float64]
@@ -21,6 +24,22 @@ _NEAREST, _FARTHEST = 0.05, 100.0
 _FEWEST_POINTS = 4
 #: Rotation and position are found from each other until the direction moves less than this, rad.
 _ROUNDS, _SETTLED = 12, 1e-8
+
+
+@dataclass(frozen=True)
+class MetricOptions:
+    """What distances rest on."""
+
+    interpupillary_distance: float = parameter(
+        INTERPUPILLARY_DISTANCE,
+        'Distance between the pupils of the people to expect; the distance to a face that no depth '
+        'image has measured is proportional to it. The default is the mean of adults; '
+        'children have less.',
+        minimum=0.04,
+        maximum=0.08,
+        unit='m',
+        former='interpupillary_distance',
+    )
 
 
 def pose_in_camera(

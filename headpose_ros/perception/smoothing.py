@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.faces import Pose, Twist
 
 Array = NDArray[np.float64]
@@ -38,21 +39,40 @@ _DOUBT_MEMORY, _LEAST_DOUBT, _MOST_DOUBT = 30, 0.5, 5.0
 
 @dataclass(frozen=True)
 class SmoothingOptions:
-    """How poses are smoothed.
+    """How poses are smoothed."""
 
-    Attributes:
-        enabled: Whether they are.
-        rotation_noise: Standard deviation of a measured rotation about each axis, rad.
-        rotation_agility: How far the angular velocity of a calm head wanders in a second, rad/s.
-        position_noise: Standard deviation of a measured position as a share of its distance.
-        position_agility: How far the velocity of a calm head wanders in a second, m/s.
-    """
-
-    enabled: bool = True
-    rotation_noise: float = 0.026
-    rotation_agility: float = 0.25
-    position_noise: float = 0.01
-    position_agility: float = 0.05
+    enabled: bool = parameter(True, 'Smooth the poses over time.', basic=True, former='smooth')
+    rotation_noise: float = parameter(
+        0.026,
+        'Standard deviation of a measured rotation about each axis; more smooths more.',
+        minimum=0.0001,
+        maximum=1.0,
+        unit='rad',
+        former='rotation_noise',
+    )
+    rotation_agility: float = parameter(
+        0.25,
+        'How far the angular velocity of a calm head wanders in a second; less smooths more.',
+        minimum=0.001,
+        maximum=100.0,
+        unit='rad/s',
+        former='rotation_agility',
+    )
+    position_noise: float = parameter(
+        0.01,
+        'Standard deviation of a measured position as a share of its distance; more smooths more.',
+        minimum=0.0001,
+        maximum=1.0,
+        former='position_noise',
+    )
+    position_agility: float = parameter(
+        0.05,
+        'How far the velocity of a calm head wanders in a second; less smooths more.',
+        minimum=0.001,
+        maximum=100.0,
+        unit='m/s',
+        former='position_agility',
+    )
 
 
 class PoseFilter:

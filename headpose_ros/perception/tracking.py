@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headpose_ros.geometry.crop import CropWindow
+from headpose_ros.parameter import parameter, region
 from headpose_ros.perception.assignment import cheapest_pairs
 from headpose_ros.perception.detect import Detection
 
@@ -57,27 +58,64 @@ _FORBIDDEN = 1e6
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """How faces are followed.
+    """How faces are followed."""
 
-    Attributes:
-        max_faces: Most faces followed at a time.
-        detect_every: The detector looks for new faces every so many frames, in each frame while
-            no face is followed, and more often while one is out of sight.
-        confirm_hits: Frames in which a face must have been seen until it is reported; one is
-            enough when images are farther apart than `retain`.
-        retain: A face that comes back within so many seconds keeps its id.
-        prefer: Which faces the cap spares and which come first: `size` the largest in the image,
-            `centre` the nearest to the image's centre, `region` those in `region`, then the
-            largest.
-        region: x, y, w, h of the preferred region as shares of the image's width and height.
-    """
+    max_faces: int = parameter(
+        8,
+        'Largest number of faces followed at a time; `prefer` decides which.',
+        minimum=1,
+        maximum=64,
+        basic=True,
+        former='max_faces',
+    )
+    detect_every: int = parameter(
+        10,
+        'The detector looks for new faces once in this number of frames; in each frame while no '
+        'face is followed, and more often while one is out of sight.',
+        minimum=1,
+        maximum=1000,
+        unit='frames',
+        former='detect_every',
+    )
+    confirm_hits: int = parameter(
+        2,
+        'A face is reported once it was seen in this number of frames; 1 suits images that are '
+        'farther apart than `retain`.',
+        minimum=1,
+        maximum=100,
+        unit='frames',
+        former='confirm_hits',
+    )
+    retain: float = parameter(
+        2.0,
+        'A face that comes back within this time keeps its id.',
+        minimum=0.0,
+        maximum=60.0,
+        unit='s',
+        basic=True,
+        former='retain',
+    )
+    prefer: str = parameter(
+        'size',
+        'Which faces are followed when there are more than `max_faces`, the first of them in '
+        'head_pose: the largest in the image, the nearest to its centre, or those in `region`, '
+        'then the largest.',
+        choices=PREFERENCES,
+        basic=True,
+        former='prefer',
+    )
+    region: tuple[float, float, float, float] = parameter(
+        (0.0, 0.0, 1.0, 1.0),
+        'Where faces are preferred, such as the seat of the driver: x, y, width and height as '
+        "shares of the image's. Used when `prefer` is 'region'.",
+        minimum=0.0,
+        maximum=1.0,
+        former='preferred_region',
+    )
 
-    max_faces: int = 8
-    detect_every: int = 10
-    confirm_hits: int = 2
-    retain: float = 2.0
-    prefer: str = 'size'
-    region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    def __post_init__(self) -> None:
+        """Refuse an empty region."""
+        region('region', self.region)
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class _Doctor:
                 self.report.say(
                     _ERROR,
                     f'QoS mismatch on {topic}: {offer.node_name} offers best_effort, {node} asks '
-                    'for reliable: set image_reliability to best_effort',
+                    'for reliable: set input.reliability to best_effort',
                 )
 
     def _suggest(self, topic: str) -> None:
@@ -238,7 +238,7 @@ class _Doctor:
             _WARN,
             f'images are on {", ".join(sorted(there))}: remap, for example --ros-args -r '
             f'{self._name_of(topic)}:={sorted(there)[0]}, or set the parameters cameras and '
-            'image_transport',
+            'input.transport',
         )
 
     def _name_of(self, topic: str) -> str:
@@ -264,8 +264,8 @@ class _Doctor:
         elif running:
             self.report.say(
                 _WARN,
-                'no face frame on /tf: no face in sight, images without frame_id, or publish_tf is '
-                'false',
+                'no face frame on /tf: no face in sight, images without frame_id, or output.tf '
+                'is false',
             )
 
 

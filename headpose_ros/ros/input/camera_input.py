@@ -15,9 +15,11 @@ from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from headpose_ros.geometry.camera import CameraModel
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.depth import DepthImage
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.input.camera_info import (
+    RECTIFIED,
     CameraInfoError,
     CameraInfos,
     camera_model,
@@ -35,7 +37,7 @@ from headpose_ros.ros.node.statistics import NodeStatistics
 from headpose_ros.ros.output.tf import frame_problem
 
 TRANSPORTS = ('raw', 'compressed')
-"""Values of the parameter image_transport."""
+"""What images may come as."""
 
 #: A stamp this much older than the last one, s, was overtaken on its way; more is a clock that
 #: jumped back, or a recording that starts again.
@@ -44,22 +46,40 @@ _WARNING_PERIOD = 5.0
 
 
 @dataclass(frozen=True)
-class InputOptions:
-    """How a camera is listened to.
+class InputOptions(qos.ReliabilityOptions):
+    """What is subscribed to of a camera."""
 
-    Attributes:
-        transport: One of TRANSPORTS.
-        reliability: One of qos.RELIABILITIES.
-        max_age: Seconds beyond which an image is dropped; 0 for no limit.
-        depth: Whether aligned depth images are taken in too.
-        rectified: Whether images are rectified, one of camera_info.RECTIFIED.
-    """
-
-    transport: str = 'raw'
-    reliability: str = 'best_effort'
-    max_age: float = 0.0
-    depth: bool = False
-    rectified: str = 'auto'
+    transport: str = parameter(
+        'raw',
+        'Images to subscribe to: image_raw, or image_raw/compressed with JPEG or PNG.',
+        choices=TRANSPORTS,
+        read_only=True,
+        basic=True,
+        former='image_transport',
+    )
+    depth: bool = parameter(
+        False,
+        'Take distances from <camera>/depth_registered/image_raw: depth that is aligned with the '
+        'colour image, 16UC1 in millimetres or 32FC1 in metres.',
+        read_only=True,
+        basic=True,
+        former='use_depth',
+    )
+    rectified: str = parameter(
+        'auto',
+        'Whether the images are rectified: P of the camera_info is their calibration then, not K '
+        'and D; auto: where the topic is called so, as image_rect is.',
+        choices=RECTIFIED,
+        former='rectified',
+    )
+    max_age: float = parameter(
+        0.0,
+        'Images that are older than this when their turn comes are dropped; 0 for no limit.',
+        minimum=0.0,
+        maximum=3600.0,
+        unit='s',
+        former='max_age',
+    )
 
 
 class CameraInput:
@@ -169,7 +189,7 @@ class CameraInput:
         stamp = Time.from_msg(header.stamp, clock_type=now.clock_type)
         age = (now - stamp).nanoseconds * 1e-9
         if 0 < self.options.max_age < age:
-            return f'{age:.3f} s old, more than max_age'
+            return f'{age:.3f} s old, more than input.max_age'
         behind = self._last_stamp - stamp.nanoseconds * 1e-9
         if 0 < behind < OVERTAKEN:
             return f'stamped {behind:.3f} s before the image that came before it'
@@ -205,11 +225,11 @@ class CameraInput:
         return camera
 
     def note_out(self, faces: list[Face], left_out: int, **milliseconds: float) -> None:
-        """Count a published image, and the faces in it that are beyond `max_faces`."""
+        """Count a published image, and the faces in it that are beyond `tracking.max_faces`."""
         if left_out and not self.statistics.faces_left_out:
             self.log(
-                f'{self.image_topic}: {left_out} more faces than max_faces are not followed; '
-                '/diagnostics counts them as faces_left_out'
+                f'{self.image_topic}: {left_out} more faces than tracking.max_faces are not '
+                'followed; /diagnostics counts them as faces_left_out'
             )
         self.statistics.faces_left_out += left_out
         self.statistics.note(**milliseconds)
@@ -265,7 +285,7 @@ class CameraInput:
         policy = str(qos_policy_name_from_kind(kind))
         self.unmet_policy = policy
         advice = (
-            'set image_reliability to best_effort, which connects to every camera'
+            'set input.reliability to best_effort, which connects to every camera'
             if policy == 'RELIABILITY'
             else 'let the camera offer what ros2 topic info -v shows for this node'
         )

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.parameter import parameter
 from headpose_ros.ros.node.callbacks import PASSES, GuardedNode, describe
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+
+
+@dataclass(frozen=True)
+class AutostartOptions:
+    """How a lifecycle node starts."""
+
+    autostart: bool = parameter(
+        True, 'Configure and activate without a lifecycle manager.', read_only=True
+    )
 
 
 def log_failures(transition: Transition) -> Transition:

@@ -88,5 +88,10 @@ def to_markdown(config_class: type[Any]) -> str:
             + (' Fixed once the node runs.' if rule.read_only else '')
             + (f' Source: {rule.source}.' if rule.source else ''),
         )
-        lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
+        lines.append('| ' + ' | '.join(map(_cell, cells)) + ' |')
     return '\n'.join(lines) + '\n'
+
+
+def _cell(text: str) -> str:
+    """Return a text as Markdown takes it in a table: `<id>` is no tag."""
+    return text.replace('|', '\\|').replace('<', '&lt;')

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.parameter import parameter
 
 RELIABILITIES = ('best_effort', 'reliable')
 """Values of a reliability parameter, accepted by `from_name`."""
+
+
+@dataclass(frozen=True)
+class ReliabilityOptions:
+    """How images are subscribed to."""
+
+    reliability: str = parameter(
+        'best_effort',
+        'Reliability requested from the camera; best_effort connects to every camera.',
+        choices=RELIABILITIES,
+        read_only=True,
+        former='image_reliability',
+    )
 
 
 def sensor_data(depth: int = 1) -> QoSProfile:

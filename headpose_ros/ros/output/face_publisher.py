@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -17,6 +17,7 @@ from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.msg import Faces
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.input.transforms import TransformProblem, frame_name, listen, patient_lookup
 from headpose_ros.ros.node import qos
@@ -31,19 +32,33 @@ _WARNING_PERIOD = 5.0
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is published beside the faces. The last is fixed when FacePublisher is made.
+    """What is published beside the topics that cost nothing while nobody subscribes to them."""
 
-    Attributes:
-        tf: Whether every face has TF frames.
-        markers: Whether RViz markers are published.
-        landmark_cloud: Whether the landmarks in space are published.
-        output_frame: Frame of all poses but those of TF; empty for the camera's optical frame.
-    """
+    REMOVED: ClassVar[Mapping[str, str]] = {
+        name: f'nothing is computed for the topic {topic} while nobody subscribes to it'
+        for name, topic in (('publish_markers', 'markers'), ('publish_landmarks', 'landmarks'))
+    }
 
-    tf: bool = True
-    markers: bool = True
-    landmark_cloud: bool = True
-    output_frame: str = ''
+    tf: bool = parameter(
+        True,
+        'Publish TF frames face_<id> and gaze_<id> (the direction of the head) of every face.',
+        basic=True,
+        former='publish_tf',
+    )
+    frame: str = parameter(
+        '',
+        "Frame of the poses on all topics but /tf, such as base_link; empty for the camera's "
+        'optical frame. tf2 looks it up at the stamp of the image.',
+        read_only=True,
+        basic=True,
+        former='output_frame',
+    )
+    hri: bool = parameter(
+        False,
+        'Publish /humans/faces of ROS4HRI (REP 155); needs the package hri_msgs.',
+        read_only=True,
+        former='publish_hri',
+    )
 
 
 class FacePublisher:
@@ -70,7 +85,7 @@ class FacePublisher:
         self._markers = self._publisher(MarkerArray, f'{prefix}markers')
         self._cloud = self._publisher(PointCloud2, f'{prefix}landmarks')
         self._frames = FaceFrames(node)
-        self._transforms = listen(node) if options.output_frame else None
+        self._transforms = listen(node) if options.frame else None
         self._marker_maker = FaceMarkers()
         self._complaint = ''
         self.problem: TransformProblem | None = None
@@ -105,7 +120,7 @@ class FacePublisher:
         moved = self._in_output_frame(header, placed)
         if moved is None:
             return False
-        frame = frame_name(self.options.output_frame) or header.frame_id
+        frame = frame_name(self.options.frame) or header.frame_id
         self._publish_poses(Header(stamp=header.stamp, frame_id=frame), size, moved)
         return True
 
@@ -130,14 +145,12 @@ class FacePublisher:
     def _publish_poses(self, header: Any, size: tuple[int, int], placed: list[LocatedFace]) -> None:
         publish_if_subscribed(self._faces, lambda: faces_message(header, size, placed))
         publish_if_subscribed(self._main, lambda: main_face_message(header, placed))
-        if self.options.markers:
-            publish_if_subscribed(self._markers, lambda: self._marker_maker.message(header, placed))
-        if self.options.landmark_cloud:
-            publish_if_subscribed(self._cloud, lambda: landmark_cloud(header, placed))
+        publish_if_subscribed(self._markers, lambda: self._marker_maker.message(header, placed))
+        publish_if_subscribed(self._cloud, lambda: landmark_cloud(header, placed))
 
     def _in_output_frame(self, header: Any, faces: list[LocatedFace]) -> list[LocatedFace] | None:
         """Return the faces in the output frame; None where the transform is not there."""
-        target, source = frame_name(self.options.output_frame), frame_name(header.frame_id)
+        target, source = frame_name(self.options.frame), frame_name(header.frame_id)
         if self._transforms is None or target == source:
             return faces
         stamp = Time.from_msg(header.stamp).nanoseconds

@@ -188,7 +188,7 @@ def _hri_msgs() -> Any:
         from hri_msgs import msg
     except ImportError:
         raise HeadposeError(
-            'publish_hri needs the package hri_msgs, which is not installed: install '
-            'ros-$ROS_DISTRO-hri-msgs or set publish_hri to false'
+            'output.hri needs the package hri_msgs, which is not installed: install '
+            'ros-$ROS_DISTRO-hri-msgs or set output.hri to false'
         ) from None
     return msg

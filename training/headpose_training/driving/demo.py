@@ -217,7 +217,10 @@ def _play(
 
 
 def _parameters(weights: str, device: str, zones: Path | None) -> list[str]:
-    values = {'pose:model': json.dumps(weights), 'pose:device': json.dumps(device)}
+    values = {
+        'pose:network.model': json.dumps(weights),
+        'pose:network.device': json.dumps(device),
+    }
     if zones is not None:
         values['driver:zones'] = json.dumps(str(zones))
     return [word for name, value in values.items() for word in ('-p', f'{name}:={value}')]
