@@ -12,7 +12,9 @@ frozen dataclass of its own options and of those of its parts:
         lazy: bool = parameter(False, 'Whether to rest.')
         tracking: TrackingOptions = field(default_factory=TrackingOptions)
 
-Its parameters are `lazy` and `tracking.retain`; `ros.node.parameters` makes them.
+Its parameters are `lazy` and `tracking.retain`; `ros.node.parameters` makes them. A part whose
+options do not fit together refuses them in `__post_init__`, by a ParameterProblem that begins with
+`parameter NAME`, NAME being that of the field.
 """
 
 from __future__ import annotations

@@ -349,7 +349,7 @@ def test_parameters_are_checked_at_run_time(rig: Rig) -> None:
     ):
         refused = set_to(name, bad)
         assert not refused.successful
-        assert name.rpartition('.')[2] in refused.reason
+        assert name in refused.reason
     for name, good in (
         ('tracking.max_faces', 2),
         ('tracking.prefer', 'region'),
@@ -395,7 +395,7 @@ def test_two_sigints_end_it_cleanly(rig: Rig) -> None:
     [
         ('network.model:=no_such_model', 'no weights for model'),
         ('network.device:=abacus', "unknown device 'abacus'"),
-        ('device:=abacus', "unknown device 'abacus'"),
+        ('max_faces:=0', 'tracking.max_faces is 0'),
         ('detection.model:=/nowhere.onnx', 'no face detector model at /nowhere.onnx'),
         ('tracking.max_faces:=0', 'tracking.max_faces'),
         ('detection.threshold:=.nan', 'detection.threshold'),

@@ -387,7 +387,9 @@ def _with(config: Config, changes: Mapping[str, Any], prefix: str = '') -> Confi
     except ParameterProblem as problem:
         if not prefix:
             raise
-        raise ParameterProblem(f'parameters {prefix}*: {problem}') from problem
+        # The part knows no more than the name of its field.
+        text = str(problem).removeprefix('parameter ')
+        raise ParameterProblem(f'parameter {prefix}{text}') from problem
 
 
 def follow(node: GuardedNode, config: Config, apply: Callable[[Config], None]) -> None:
