@@ -24,7 +24,7 @@ demo: $(VENV)/$(if $(GPU),.installed-with-torch,.installed)  ## head poses of a 
 	$(BIN)/headpose demo --overwrite --out "$(OUT)" $(if $(GPU),--device cuda) $(if $(SOURCE),--source "$(SOURCE)")
 
 demo-driver: $(VENV)/.rendered-with  ## a rendered drive through the nodes, with truth beside it; in out/driver
-	$(BIN)/headpose-train demo-driver --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
+	$(BIN)/headpose-train demo-driver --overwrite --out "$(OUT)/driver" $(if $(WEIGHTS),--weights "$(WEIGHTS)")
 
 # Modules share nodes and networks between their tests: workers take neighbours and steal the rest.
 test: $(VENV)/.tested-with  ## run every test, those of the training workspace too (PYTEST_ARGS='-n 0 -k crop')
@@ -37,7 +37,7 @@ soak: $(VENV)/.tested-with  ## ten minutes at 30 Hz with one to eight faces (MIN
 	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),10)
 
 train-smoke: $(VENV)/.tested-with  ## train every system for a few steps on drawn faces, results in out/smoke
-	cd training && ../$(BIN)/headpose-train smoke --out "$(abspath $(OUT))/smoke"
+	cd training && ../$(BIN)/headpose-train smoke --overwrite --out "$(abspath $(OUT))/smoke"
 
 bench: $(VENV)/.benched-with  ## time everything beside its peers, results in docs/performance.md (BENCH_ARGS=--quick)
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)

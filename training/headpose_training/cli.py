@@ -18,7 +18,7 @@ COMMANDS = {
     'check': 'headpose_training.data.formats:check',
     'compare': 'headpose_training.metrics.compare:compare',
     'convert-ict': 'headpose_training.synthesis.heads.ict_convert:convert_ict',
-    'demo-driver': 'headpose_training.driving.demo:demo_driver',
+    'demo-driver': 'headpose_training.demo.drive:demo_driver',
     'evaluate': 'headpose_training.metrics.evaluate:evaluate',
     'export': 'headpose_training.export:export',
     'import-hopenet': 'headpose_training.export:import_hopenet',
@@ -42,6 +42,8 @@ COMMANDS = {
     'study-weights': 'headpose_training.studies.weights:judge_weights',
     'study-zero-pitch': 'headpose_training.studies.zero_pitch:zero_pitch',
 }
+#: Options that stand for themselves.
+_FLAGS = ('--overwrite',)
 _USAGE = """usage: headpose-train COMMAND --help
 
   benchmark-fit     crops a second of training, plain and fast, and their losses
@@ -83,10 +85,10 @@ def main() -> int:
     command, arguments = (sys.argv[1:2] or ['--help'])[0], sys.argv[2:]
     try:
         if command == 'fit':
-            pkgutil.resolve_name('headpose_training.fit:fit')(arguments)
+            pkgutil.resolve_name('headpose_training.fit:fit')(_words(arguments))
         elif command in COMMANDS:
             function = pkgutil.resolve_name(COMMANDS[command])
-            auto_cli(function, args=arguments, as_positional=False)
+            auto_cli(function, args=_words(arguments), as_positional=False)
         else:
             print(_USAGE)
             return 0 if command in ('-h', '--help') else 2
@@ -94,6 +96,15 @@ def main() -> int:
     except (TrainingError, HeadposeError, OSError) as error:
         return report(f'headpose-train {command}', error)
     return 0
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """Return arguments as jsonargparse takes them: it has no bare flags."""
+    following = [*arguments[1:], '']
+    return [
+        f'{word}=true' if word in _FLAGS and after not in ('true', 'false') else word
+        for word, after in zip(arguments, following, strict=True)
+    ]
 
 
 if __name__ == '__main__':

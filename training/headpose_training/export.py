@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from headpose_ros.files import check_new
 from headpose_ros.models.hopenet import published_state
 from headpose_ros.models.registry import MODELS, ModelSpec
 from headpose_ros.models.released import WeightsFile, sha256
@@ -23,7 +24,13 @@ from headpose_training.errors import TrainingError
 _PUBLISHED_HOPENET_MARGIN = 1.96
 
 
-def export(checkpoint: Path, out: Path, description: Path, mean_with: Sequence[Path] = ()) -> None:
+def export(
+    checkpoint: Path,
+    out: Path,
+    description: Path,
+    mean_with: Sequence[Path] = (),
+    overwrite: bool = False,
+) -> None:
     """Write `<out>.safetensors`, `<out>.onnx` for robots without PyTorch, and a card, `<out>.json`.
 
     Args:
@@ -33,14 +40,16 @@ def export(checkpoint: Path, out: Path, description: Path, mean_with: Sequence[P
             research), command.
         mean_with: Further checkpoints or exported weights, of runs that began with one another's
             weights: the mean of all is written.
+        overwrite: Replace weights that exist; else that is an error.
     """
+    check_new(out.with_suffix('.safetensors'), overwrite)
     card = _read_description(description)
     saved = mean_of([checkpoint, *mean_with])
     assemble(saved.spec, saved.options, saved.state, checkpoint)  # or say that it does not fit
     _write(out, saved.spec, saved.state, saved.options, card)
 
 
-def import_hopenet(state: Path, out: Path, description: Path) -> None:
+def import_hopenet(state: Path, out: Path, description: Path, overwrite: bool = False) -> None:
     """Turn weights that were published with the Hopenet paper's code into ours.
 
     They are decoded with the left edges of the bins, as that code does.
@@ -50,7 +59,9 @@ def import_hopenet(state: Path, out: Path, description: Path) -> None:
         out: File to write, without suffix.
         description: JSON object with what a card must say: data, license, family (free or
             research), command.
+        overwrite: Replace weights that exist; else that is an error.
     """
+    check_new(out.with_suffix('.safetensors'), overwrite)
     card = _read_description(description)
     tensors = published_state(read_tensors(state))
     options = {'backbone': 'resnet50', 'decode': 'left_edges'}

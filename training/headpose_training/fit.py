@@ -5,13 +5,15 @@ from __future__ import annotations
 import pickle
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_warn
 
 from headpose_training.averaging import WarmAveraging
 from headpose_training.checkpoints import CHECKPOINT, start_from
@@ -20,14 +22,28 @@ from headpose_training.errors import TrainingError
 from headpose_training.memory import keep_freed_memory
 from headpose_training.systems.base import System
 
-# All systems, so that a configuration can name them without their module.
-from headpose_training.systems.ccr import CcrSystem  # noqa: F401
-from headpose_training.systems.hopenet import HopenetSystem  # noqa: F401
-from headpose_training.systems.mnn import MnnSystem  # noqa: F401
-from headpose_training.systems.mnn_direct import MnnDirectSystem  # noqa: F401
-from headpose_training.systems.mnn_lite import MnnLiteSystem  # noqa: F401
-from headpose_training.systems.parts3d import Parts3dSystem  # noqa: F401
-from headpose_training.systems.ranking import RankingSystem  # noqa: F401
+# All systems: a configuration can then name them without their module.
+from headpose_training.systems.ccr import CcrSystem
+from headpose_training.systems.hopenet import HopenetSystem
+from headpose_training.systems.mnn import MnnSystem
+from headpose_training.systems.mnn_direct import MnnDirectSystem
+from headpose_training.systems.mnn_lite import MnnLiteSystem
+from headpose_training.systems.parts3d import Parts3dSystem
+from headpose_training.systems.ranking import RankingSystem
+
+#: By the name that a configuration has for it.
+SYSTEMS: dict[str, type[System]] = {
+    system.__name__: system
+    for system in (
+        CcrSystem,
+        HopenetSystem,
+        MnnSystem,
+        MnnDirectSystem,
+        MnnLiteSystem,
+        Parts3dSystem,
+        RankingSystem,
+    )
+}
 
 
 class HeadposeCLI(LightningCLI):
@@ -44,6 +60,12 @@ class HeadposeCLI(LightningCLI):
             default=None,
             help='checkpoint or exported weights of the same network to start from; '
             'heads that a checkpoint lacks start afresh',
+        )
+        parser.add_argument(
+            '--overwrite',
+            type=bool,
+            default=False,
+            help='replace an earlier run in the folder; else that is an error',
         )
         parser.add_argument(
             '--compile',
@@ -69,11 +91,34 @@ class HeadposeCLI(LightningCLI):
         """Log to CSV and TensorBoard in the run's folder; take over the weights to start from."""
         options = self.config['fit']
         out = options['out']
+        if options['ckpt_path'] is None and not options['overwrite']:
+            _check_new(out / CHECKPOINT)
         if options['start'] is not None and options['ckpt_path'] is None:
             start_from(self.model.network, self.model.spec, options['start'])
         if options['compile']:
             self.model.compile_network()
-        self.trainer.loggers = [CSVLogger(out, 'csv'), TensorBoardLogger(out, 'tensorboard')]
+        self.trainer.loggers = [CSVLogger(out, 'csv'), *_tensorboard(out)]
+
+
+def _tensorboard(out: Path) -> list[Logger]:
+    """Return the logger of TensorBoard, where it can be imported.
+
+    Beside MediaPipe it may not: they want different releases of protobuf.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        rank_zero_warn(f'no logs for TensorBoard, only {out}/csv: {error}')
+        return []
+    return [TensorBoardLogger(out, 'tensorboard')]
+
+
+def _check_new(checkpoint: Path) -> None:
+    if checkpoint.exists():
+        raise TrainingError(
+            f'{checkpoint} exists already: go on with it by --ckpt_path {checkpoint}, choose '
+            'another --out, or --overwrite it'
+        )
 
 
 def _trainer_defaults() -> dict[str, Any]:
@@ -99,6 +144,35 @@ def computes_bfloat16() -> bool:
     return bool(words & {'avx512_bf16', 'amx_bf16'})
 
 
+def _accept_words() -> None:
+    warnings.filterwarnings('ignore', '.*args parameter is intended to run from within Python')
+
+
+class _Parsed(HeadposeCLI):
+    """A command line that is parsed, and nothing more."""
+
+    def instantiate_classes(self) -> None:
+        """Leave all classes as their arguments."""
+
+
+def parse(options: Mapping[str, Any]) -> HeadposeCLI:
+    """Parse a configuration, without reading any data.
+
+    Raises:
+        argparse.ArgumentError: An option is unknown or of another type.
+    """
+    _accept_words()
+    return _Parsed(
+        System,
+        FaceData,
+        subclass_mode_model=True,
+        run=False,
+        seed_everything_default=False,
+        parser_kwargs={'exit_on_error': False},
+        args=dict(options),
+    )
+
+
 def fit(arguments: list[str]) -> None:
     """Train a system as the arguments say.
 
@@ -108,7 +182,7 @@ def fit(arguments: list[str]) -> None:
     keep_freed_memory()
     # Checkpoints are read as tensors only: a file from elsewhere must not run code.
     words = ['fit', '--weights_only', 'true', *arguments]
-    warnings.filterwarnings('ignore', '.*args parameter is intended to run from within Python')
+    _accept_words()
     try:
         HeadposeCLI(
             System,

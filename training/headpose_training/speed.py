@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from headpose_ros.files import check_new
 from headpose_ros.models.registry import MODELS
 from rich.console import Console
 from rich.table import Table
@@ -52,6 +53,7 @@ def benchmark_fit(
     threads: int = 0,
     curve: int = 30,
     out: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Time training steps of `mnn_lite` in turn, and their losses over the same batches.
 
@@ -64,7 +66,10 @@ def benchmark_fit(
         threads: Cores of the network; 0 is all.
         curve: Steps over which the losses of the ways are compared.
         out: Markdown file for the table; none prints it only.
+        overwrite: Replace a table that exists; else that is an error.
     """
+    if out is not None:
+        check_new(out, overwrite)
     keep_freed_memory()
     torch.set_num_threads(threads or os.cpu_count() or 1)
     batches = _batches(batch_size)

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import pkgutil
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from headpose_ros.files import OutputError
 from headpose_ros.models.hopenet import Hopenet
 from headpose_ros.models.registry import MODELS, WeightsError
 from headpose_ros.models.released import find_weights
@@ -359,6 +361,70 @@ def test_published_hopenet_weights_are_imported(card, tmp_path):
     model = load_model(str(tmp_path / 'hopenet.safetensors'))
     assert model.card['options'] == {'backbone': 'resnet50', 'decode': 'left_edges'}
     assert model.spec.margin == pytest.approx(1.96)
+
+
+#: Of every command that writes: the file in `out` that it never replaces unasked; '' is `out`.
+OUTPUTS = {
+    'benchmark-fit': '',
+    'compare': 'compare.json',
+    'convert-ict': '',
+    'demo-driver': 'driver.mcap',
+    'evaluate': 'report.json',
+    'export': 'out.safetensors',
+    'import-hopenet': 'out.safetensors',
+    'judge-driver': 'driver.json',
+    'judge-driver-rendered': 'driver_rendered.json',
+    'label': 'labels.npz',
+    'mean-face': '',
+    'pack-rendered': '',
+    'plot-runs': '',
+    'smoke': '',
+    **{
+        f'study-{name}': f'{name.replace("-", "_")}.json'
+        for name in (
+            *('annotation', 'landmark-to-pose', 'low-resolution', 'pose-labels', 'rendering-worth'),
+            *('loss-weights', 'symmetry', 'tracking', 'viewing-ray', 'weights', 'zero-pitch'),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize('name', [*OUTPUTS, 'render'])
+def test_what_exists_is_not_replaced_unasked(name, tmp_path):
+    if name == 'demo-driver':
+        pytest.importorskip('rclpy')
+    function = pkgutil.resolve_name(COMMANDS[name])
+    parameters = inspect.signature(function).parameters.values()
+    needed = {p.name: tmp_path / 'nowhere' for p in parameters if p.default is p.empty}
+    out = tmp_path / ('out.png' if name == 'render' else 'out')
+    file = out / OUTPUTS.get(name, '')
+    if file.suffix == '.safetensors':
+        file = out.with_suffix('.safetensors')
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('made earlier')
+    more = {'count': 1, 'sheet': True} if name == 'render' else {}
+    with pytest.raises(OutputError, match='exists already: choose another name, or --overwrite it'):
+        function(**needed | {'out': out} | more)
+    assert file.read_text() == 'made earlier'
+
+
+def test_every_command_that_writes_can_be_told_to_replace():
+    writing = {
+        name
+        for name, place in COMMANDS.items()
+        if 'out' in inspect.signature(pkgutil.resolve_name(place)).parameters
+    }
+    assert writing == {*OUTPUTS, 'render'}
+
+
+def test_a_run_is_not_replaced_unasked(checkpoint, real_faces, tmp_path):
+    shutil.copytree(checkpoint.parent, tmp_path / 'runs/mnn_lite')
+    words = fit_words('mnn_lite', real_faces, '--trainer.max_epochs', 1)
+    text = command(*words, cwd=tmp_path, code=2)
+    assert 'newest.ckpt exists already: go on with it by --ckpt_path' in text
+    command(*words, '--overwrite', cwd=tmp_path)
+    before = checkpoint.read_bytes()
+    assert (tmp_path / NEWEST).read_bytes() != before
 
 
 @pytest.mark.parametrize('name', COMMANDS)

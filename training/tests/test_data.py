@@ -23,7 +23,7 @@ from headpose_training.data.face_model import FaceModel, weak_perspective_rotati
 from headpose_training.data.formats import read_faces
 from headpose_training.data.labelled_crop import Crop, cut
 from headpose_training.data.module import FaceCrops, FaceData
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.spoil import spoil
 from headpose_training.errors import TrainingError
 

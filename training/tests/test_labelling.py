@@ -14,6 +14,7 @@ from headpose_ros.geometry.rotations import geodesic, in_plane, matrix_from_aflw
 from headpose_training.data.drawn_faces import project
 from headpose_training.data.formats import read_faces
 from headpose_training.data.module import FaceData
+from headpose_training.data.readers.labelled import read_about
 from headpose_training.errors import TrainingError
 from headpose_training.labelling import command, opinions
 from headpose_training.labelling.command import label
@@ -23,7 +24,6 @@ from headpose_training.labelling.conventions import (
     in_convention,
     mesh_rotations,
 )
-from headpose_training.labelling.files import read_about
 from headpose_training.labelling.merge import MergeConfig, merge
 from headpose_training.labelling.opinions import Opinions
 from headpose_training.labelling.teachers import FREE, RESEARCH, Look, NetworkTeacher
@@ -188,7 +188,7 @@ def photographs(tmp_path, monkeypatch):
 
 def labelled(photographs, out, **more):
     words = {'reference': 'drawer', 'teachers': ['second']} | more
-    label(photographs, out, TERMS, **words)
+    label(photographs, out, TERMS, overwrite=True, **words)
     return read_faces('labelled', out)
 
 

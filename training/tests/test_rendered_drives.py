@@ -12,11 +12,12 @@ from headpose_ros.driver_monitoring.zones import parse_zones
 from headpose_ros.ros.node.share import share_file
 from headpose_ros.tools.drive import Drive, Span
 
-from headpose_training.driving import demo, rendered
-from headpose_training.driving.event_table import compare, table_lines
+from headpose_training.demo import drive as demo
+from headpose_training.demo.event_table import compare, table_lines
+from headpose_training.demo.story import story, story_truth
+from headpose_training.driving import rendered
 from headpose_training.driving.rendered import Film, FilmMaker, act_at, film_truth, judge_films
 from headpose_training.driving.script import GRID, Script
-from headpose_training.driving.story import story, story_truth
 from headpose_training.driving.truth import TruthEvent
 from headpose_training.errors import TrainingError
 from headpose_training.synthesis.cabin import CabinConfig

@@ -23,6 +23,7 @@ from headpose_ros.geometry.rotations import (
     mnn_euler_from_matrix,
 )
 
+from headpose_training.data.readers.rendered import RENDERED
 from headpose_training.data.reading import read_items
 from headpose_training.errors import TrainingError
 from headpose_training.studies.rendering_worth import rendering_worth
@@ -37,7 +38,7 @@ from headpose_training.synthesis.appearance.shapes import ball, grid_triangles, 
 from headpose_training.synthesis.appearance.skin import SkinConfig
 from headpose_training.synthesis.camera import Camera, CameraConfig, framed
 from headpose_training.synthesis.command import render as render_command
-from headpose_training.synthesis.dataset import RENDERED, Faces, write_shards
+from headpose_training.synthesis.dataset import Faces, write_shards
 from headpose_training.synthesis.heads.mesh import REGIONS, HeadMesh, Material
 from headpose_training.synthesis.labels import TOLERANCE
 from headpose_training.synthesis.poses import PoseConfig, sample_rotation
@@ -468,7 +469,7 @@ def test_the_worth_of_rendered_faces_is_studied_and_resumed(egg_faces, real_face
     assert '| both |' in table
     runs = sorted(tmp_path.glob('trained on/*/newest.ckpt'))
     written = [run.stat().st_mtime_ns for run in runs]
-    rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes)
+    rendering_worth(config, real_faces, tmp_path, fit_arguments=words, **sizes, overwrite=True)
     assert [run.stat().st_mtime_ns for run in runs] == written
     assert len(runs) == 4
     assert (tmp_path / 'rendering_worth.md').read_text() == table

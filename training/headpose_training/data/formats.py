@@ -15,14 +15,14 @@ from headpose_training.data.readers.biwi import BIWI
 from headpose_training.data.readers.cofw import COFW
 from headpose_training.data.readers.faw3d import FAW3D
 from headpose_training.data.readers.fits import AFLW2000, W300_LP
+from headpose_training.data.readers.labelled import LABELLED
 from headpose_training.data.readers.pts import AFW, W300
+from headpose_training.data.readers.real_faces import REAL_FACES
+from headpose_training.data.readers.rendered import RENDERED
 from headpose_training.data.readers.wflw import WFLW
 from headpose_training.data.reading import DatasetFormat, Reading, read_items
-from headpose_training.data.real_faces import REAL_FACES
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
-from headpose_training.labelling.files import LABELLED
-from headpose_training.synthesis.dataset import RENDERED
 
 __all__ = ['FORMATS', 'DatasetFormat', 'check', 'read_faces']
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.landmarks import MIRROR, SELLION
 from headpose_ros.geometry.rotations import (
     FRONTAL,
@@ -18,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from headpose_training.data.face_model import FaceModel, weak_perspective_rotation
 from headpose_training.data.formats import read_faces
 from headpose_training.data.marks import marked
-from headpose_training.data.real_faces import TRAIN_SETS
+from headpose_training.data.readers.real_faces import TRAIN_SETS
 
 _HEADER = """Mean face: 68 iBUG landmarks in the REP-155 face frame, metres: x out, y left, z up.
 Origin: sellion. Source: neutral head of ICT-FaceKit, MIT licence, (c) 2020 USC Institute for
@@ -53,14 +54,16 @@ def symmetric(head: FaceModel) -> FaceModel:
     return replace(head, points=(head.points + head.points[MIRROR] * flip) / 2, normals=normals)
 
 
-def write_mean_face(head_model: Path, data: Path, out: Path) -> None:
+def write_mean_face(head_model: Path, data: Path, out: Path, overwrite: bool = False) -> None:
     """Write the mean face as CSV and print the pitch offset that was removed.
 
     Args:
         head_model: `ict_facekit.npz`.
         data: Packed `real_faces` folder.
         out: CSV file to write.
+        overwrite: Replace a file that exists; else that is an error.
     """
+    check_new(out, overwrite)
     before, after = symmetric(FaceModel.load(head_model)), aligned_head(head_model, data)
     centred = after.points - after.points[SELLION]
     np.savetxt(out, marked(centred @ FRONTAL), '%.5f', ',', header=_HEADER)

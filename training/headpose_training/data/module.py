@@ -22,11 +22,11 @@ from headpose_training.data.draws import Draw, Draws, run_seed
 from headpose_training.data.face_model import FaceModel
 from headpose_training.data.formats import FORMATS, read_faces
 from headpose_training.data.labelled_crop import Crop, cut
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.labelled import LABELLED, read_about
+from headpose_training.data.readers.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.rendered import RENDERED
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
-from headpose_training.labelling.files import LABELLED, read_about
-from headpose_training.synthesis.dataset import RENDERED
 
 #: B crops with labels, shapes as in `data.labelled_crop.Crop`; labels that the faces lack are
 #: absent, but for `openness` (B, 3), NaN where unknown, and `face` (B,), 1 where there is one.

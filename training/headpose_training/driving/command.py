@@ -14,6 +14,7 @@ import numpy as np
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.driver_monitoring.options import DriverOptions
 from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.files import check_new
 from headpose_ros.ros.node.share import share_file
 from numpy.typing import NDArray
 from rich.progress import track
@@ -70,6 +71,7 @@ def judge_driver(
     lasting: tuple[str, ...] = DRIVERS,
     seed: int = JUDGED_SEED,
     workers: int = 2,
+    overwrite: bool = False,
 ) -> None:
     """Judge the driver monitor on simulated drives with exact truth; write and show the table.
 
@@ -81,7 +83,9 @@ def judge_driver(
         lasting: Eyes, ordinary or narrow, of the drivers of half an hour in which one thing lasts.
         seed: Of the drives; others than the default are for choosing thresholds.
         workers: Processes beside this one.
+        overwrite: Replace the table that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'driver.json', overwrite)
     options = DriverOptions()
     known = read_zones(zones or share_file('config/zones.yaml'))
     simulated = track(
@@ -106,6 +110,7 @@ def judge_rendered(
     rate: float = 15.0,
     seed: int = JUDGED_SEED,
     workers: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Judge detector, network, tracker and driver monitor together on rendered drives.
 
@@ -118,11 +123,13 @@ def judge_rendered(
         rate: Pictures a second.
         seed: Of the drives; others than the default are for choosing thresholds.
         workers: Processes that render and judge; 0 is one per core.
+        overwrite: Replace the table that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: There is no EGL, or the heads are missing.
         HeadposeError: The weights or the zones cannot be used.
     """
+    check_new(out / 'driver_rendered.json', overwrite)
     options = DriverOptions()
     known = read_zones(zones or share_file('config/zones.yaml'))
     processes = min(workers or os.cpu_count() or 1, sequences)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from headpose_ros import __version__
+from headpose_ros.files import check_new
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from headpose_training.data.readers.labelled import LABELS
 from headpose_training.errors import TrainingError
 from headpose_training.labelling.files import write_labels
 from headpose_training.labelling.merge import MergeConfig, Merged, merge
@@ -29,6 +31,7 @@ def label(
     teachers: Sequence[str] = ('mediapipe',),
     merging: MergeConfig = MergeConfig(),  # noqa: B008 - frozen
     limit: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Label photographs of faces; goes on where it was stopped.
 
@@ -41,11 +44,13 @@ def label(
         teachers: Further ones: mediapipe, released names, or paths of weights.
         merging: Shares of the teachers, and limits of disagreement.
         limit: Label only the first so many photographs; 0 is all.
+        overwrite: Replace labels that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: There are no photographs, a teacher is missing, its terms forbid the family,
             or the disk is full.
     """
+    check_new(out / LABELS, overwrite)
     files = sorted(f for f in photographs.rglob('*') if f.suffix.lower() in _SUFFIXES)
     files = files[: limit or None]
     if not files:
@@ -55,7 +60,7 @@ def label(
         'photographs': str(photographs.resolve()),
         'photograph_terms': photograph_terms,
         'family': family,
-        'teachers': _terms(names, family),
+        'teachers': terms_of(names, family),
         'merging': asdict(merging),
         'made_by': f'headpose_ros {__version__}',
     }
@@ -78,8 +83,12 @@ def label(
     )
 
 
-def _terms(names: Sequence[str], family: str) -> dict[str, str]:
-    """Return the terms of the teachers, all of which may teach the family."""
+def terms_of(names: Sequence[str], family: str) -> dict[str, str]:
+    """Open teachers and return their terms.
+
+    Raises:
+        TrainingError: A teacher is missing, or its terms forbid the family.
+    """
     if family not in (FREE, RESEARCH):
         raise TrainingError(f'unknown family {family!r}: expected {FREE} or {RESEARCH}')
     opened = [opener(name)() for name in names]

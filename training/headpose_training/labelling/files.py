@@ -1,28 +1,16 @@
-"""The folder that `headpose-train label` writes: labels, and whose they are.
-
-`labels.npz` has one row per photograph that has a label, `label.json` the photographs' folder, the
-teachers with their terms, the family (free or research) and how the labels were made.
-"""
+"""Writes the folder of `headpose-train label`; `data.readers.labelled` has its layout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_training.data.reading import ALL, DatasetFormat, Item
-from headpose_training.data.samples import LabelledFace
+from headpose_training.data.readers.labelled import ABOUT, LABELS, VERSION
 from headpose_training.errors import TrainingError
-
-#: Of the layout of the files; one of another version is refused.
-VERSION = 1
-_LABELS, _ABOUT = 'labels.npz', 'label.json'
-_ARRAYS = ('image', 'points', 'reliability', 'rotation', 'visible', 'iris')
 
 
 def write_labels(folder: Path, about: dict[str, Any], rows: dict[str, NDArray[Any]]) -> None:
@@ -33,65 +21,11 @@ def write_labels(folder: Path, about: dict[str, Any], rows: dict[str, NDArray[An
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _LABELS).unlink(missing_ok=True)
-        (folder / _ABOUT).write_text(json.dumps({'version': VERSION} | about, indent=1) + '\n')
-        partial_file = folder / f'.{_LABELS}'
+        (folder / LABELS).unlink(missing_ok=True)
+        (folder / ABOUT).write_text(json.dumps({'version': VERSION} | about, indent=1) + '\n')
+        partial_file = folder / f'.{LABELS}'
         with partial_file.open('wb') as stream:
             np.savez_compressed(stream, **rows)  # type: ignore[arg-type]
-        partial_file.rename(folder / _LABELS)
+        partial_file.rename(folder / LABELS)
     except OSError as error:
         raise TrainingError(f'cannot write labels to {folder}: {error.strerror}') from error
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """Return whose labels a folder holds.
-
-    Raises:
-        TrainingError: It holds none, or those of another version.
-    """
-    try:
-        about = json.loads((folder / _ABOUT).read_text())
-    except (OSError, ValueError) as error:
-        raise TrainingError(f'{folder} is not of headpose-train label: {error}') from error
-    if about.get('version') != VERSION:
-        raise TrainingError(
-            f'{folder} has labels of version {about.get("version")}, this headpose-train reads '
-            f'{VERSION}: run headpose-train label again, the teachers are not asked again'
-        )
-    return dict(about)
-
-
-def _list(folder: Path) -> list[Item]:
-    photographs = Path(read_about(folder)['photographs'])
-    try:
-        with np.load(folder / _LABELS, allow_pickle=False) as data:
-            rows = {name: data[name] for name in _ARRAYS}
-    except (OSError, KeyError, ValueError) as error:
-        raise TrainingError(f'{folder / _LABELS} is missing or damaged: label again') from error
-    names: Sequence[str] = rows.pop('image').tolist()
-    return [
-        Item(f'{_LABELS} {name}', ALL, partial(_read, photographs / name, rows, row))
-        for row, name in enumerate(names)
-    ]
-
-
-def _read(file: Path, rows: dict[str, NDArray[Any]], row: int) -> LabelledFace:
-    return LabelledFace(
-        file.name,
-        file,
-        landmarks=rows['points'][row].astype(np.float64),
-        rotation=rows['rotation'][row].astype(np.float64),
-        visible=rows['visible'][row],
-        reliability=rows['reliability'][row].astype(np.float64),
-        iris=rows['iris'][row].astype(np.float64),
-    )
-
-
-LABELLED = DatasetFormat(
-    'labelled',
-    _list,
-    frozenset({'landmarks', 'rotation', 'visible'}),
-    'label.json and labels.npz, made by `headpose-train label`',
-    'as label.json says: of the photographs and of the teachers',
-    'labelled by headpose-train label',
-)

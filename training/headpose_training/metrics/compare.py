@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from headpose_ros.files import check_new
+
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.report import ALIGNED, BASELINE_FACTOR, GEODESIC
 from headpose_training.metrics.tables import cell, markdown_table, write_report
@@ -20,16 +22,18 @@ _COLUMNS = {
 }
 
 
-def compare(reports: Sequence[Path], out: Path) -> None:
+def compare(reports: Sequence[Path], out: Path, overwrite: bool = False) -> None:
     """Put the headlines of reports into one table; write compare.md and compare.json.
 
     Args:
         reports: report.json files of `headpose-train evaluate`.
         out: Folder for the table.
+        overwrite: Replace the table that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: A file is missing or is no report, or they are not of the same faces.
     """
+    check_new(out / 'compare.json', overwrite)
     contents = [_read(path) for path in reports]
     judged = {(c['format'], *c['sets'], c['faces']) for c in contents}
     if len(judged) != 1:

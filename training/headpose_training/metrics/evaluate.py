@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
+from headpose_ros.files import check_new
 from headpose_ros.models.released import released_file
 from headpose_ros.models.weights import LoadedModel
 from headpose_ros.perception.infer import Estimate, FaceNetwork
@@ -16,7 +17,7 @@ from rich.progress import track
 
 from headpose_training.checkpoints import label_of, load_weights
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics import pictures, report
 from headpose_training.metrics.cost import cost
@@ -34,6 +35,7 @@ def evaluate(
     device: str = 'auto',
     update_card: bool = False,
     skip_broken: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Judge weights; write report.md, report.json and PNGs.
 
@@ -46,7 +48,9 @@ def evaluate(
         device: auto, cpu, cuda or cuda:N.
         update_card: Write the metrics into the card beside the weights.
         skip_broken: Leave out faces that cannot be read instead of stopping.
+        overwrite: Replace the report that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'report.json', overwrite)
     faces = read_faces(format, data, sets, skip_broken)
     model = load_weights(weights)
     network = FaceNetwork(model, device)
@@ -93,7 +97,7 @@ def _write_pictures(
 
 
 def _write_metrics(card: Path, content: dict[str, Any]) -> None:
-    """Repeat the headlines of a report in a card."""
+    """Repeat operations and headlines of a report in a card."""
     told = json.loads(card.read_text(encoding='utf-8'))
     metrics = content['metrics']
     values = {
@@ -103,5 +107,6 @@ def _write_metrics(card: Path, content: dict[str, Any]) -> None:
         for name in report.HEADLINES
         if name in metrics
     }
+    told['operations'] = {name: content['cost'][name] for name in ('parameters', 'gmac')}
     told['metrics'] = {'judged on': content['sets'], 'faces': content['faces'], **values}
     card.write_text(json.dumps(told, indent=2) + '\n', encoding='utf-8')

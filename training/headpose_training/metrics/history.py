@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
+from headpose_ros.files import check_new
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -22,16 +23,18 @@ Curve = NDArray[np.float64]
 _VALIDATION = {'val/geodesic_deg': 'pose error, degrees', 'val/nme': 'NME outer eyes, %'}
 
 
-def plot_runs(runs: Sequence[Path], out: Path) -> None:
+def plot_runs(runs: Sequence[Path], out: Path, overwrite: bool = False) -> None:
     """Draw the curves of runs, one line for each.
 
     Args:
         runs: Folders that `headpose-train fit` wrote to; one that was resumed is one line.
         out: PNG to write: the parts of the loss, then what the averaged weights reached.
+        overwrite: Replace a picture that exists; else that is an error.
 
     Raises:
         TrainingError: A folder holds no run.
     """
+    check_new(out, overwrite)
     histories = {run.resolve().name: read_history(run) for run in runs}
     parts = sorted({name for history in histories.values() for name in history} - set(_VALIDATION))
     names = [*parts, *(name for name in _VALIDATION if any(name in h for h in histories.values()))]

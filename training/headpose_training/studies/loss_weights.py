@@ -15,18 +15,20 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.rotations import aligned_from_face
 from headpose_ros.perception.infer import FaceNetwork
 from rich.progress import track
 
 from headpose_training.checkpoints import CHECKPOINT, load_weights
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.pose import FACTORISATION, align
 from headpose_training.metrics.tables import cell, markdown_table, write_report
-from headpose_training.studies.common import pose_measures, train, with_bars
+from headpose_training.resuming import train
+from headpose_training.studies.common import pose_measures, with_bars
 
 Row = dict[str, Any]
 #: Weights of the regression loss, 0.01 to 4 in the paper.
@@ -45,6 +47,7 @@ def loss_weights(
     weights: Sequence[float] = WEIGHTS,
     sets: Sequence[str] = JUDGE_SETS,
     fit_arguments: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> None:
     """Train Hopenet with several losses and judge each; write loss_weights.md, .json and .png.
 
@@ -58,7 +61,9 @@ def loss_weights(
         weights: Weights a of the regression loss; the regression alone is always added.
         sets: Sets to judge on.
         fit_arguments: Further words for `headpose-train fit`, such as --trainer.max_epochs 2.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'loss_weights.json', overwrite)
     variants = {f'a = {a:g}': _losses(a, 1.0) for a in weights}
     variants['regression only'] = _losses(1.0, 0.0)
     faces = read_faces('real_faces', data, sets)

@@ -16,6 +16,7 @@ matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
+from headpose_ros.files import check_new
 from headpose_ros.geometry.rotations import aligned_from_face, constant_offset
 from headpose_ros.perception.infer import FaceNetwork
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ from rich.progress import track
 from headpose_training.checkpoints import label_of, load_weights
 from headpose_training.data.augment import thinned
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import estimate_of_changed
@@ -58,6 +59,7 @@ def low_resolution(
     sets: Sequence[str] = JUDGE_SETS,
     device: str = 'auto',
     skip_broken: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Study networks on coarse faces; write low_resolution.md, .json and .png.
 
@@ -69,10 +71,12 @@ def low_resolution(
         sets: Sets of the dataset; none for all of it.
         device: auto, cpu, cuda or cuda:N.
         skip_broken: Leave out faces that cannot be read instead of stopping.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: No face has a rotation.
     """
+    check_new(out / 'low_resolution.json', overwrite)
     faces = [f for f in read_faces(format, data, sets, skip_broken) if f.rotation is not None]
     if not faces:
         raise TrainingError(f'no face of {data} has a rotation to compare with')

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from headpose_ros.files import check_new
 from headpose_ros.models.outputs import rotation_from_6d
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.intervals import measure
@@ -47,7 +48,13 @@ _NOTES = (
 
 
 def pose_labels(
-    real: Path, rendered: Path, judge: Path, out: Path, steps: int = 4000, seed: int = 1
+    real: Path,
+    rendered: Path,
+    judge: Path,
+    out: Path,
+    steps: int = 4000,
+    seed: int = 1,
+    overwrite: bool = False,
 ) -> None:
     """Learn poses from the landmarks of both kinds of faces; write pose_labels.md and .json.
 
@@ -58,10 +65,12 @@ def pose_labels(
         out: Folder for the results.
         steps: Steps of each regression.
         seed: Of the regressions.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: A folder is not what it should be.
     """
+    check_new(out / 'pose_labels.json', overwrite)
     learned = {
         'photographs': _labels(read_faces('real_faces', real, TRAIN_SETS)),
         'rendered faces': _labels(read_faces('rendered', rendered)),

@@ -18,6 +18,7 @@ import matplotlib
 matplotlib.use('Agg')  # no screen on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.rotations import (
     aflw_from_matrix,
     aligned_from_face,
@@ -28,13 +29,14 @@ from rich.progress import track
 
 from headpose_training.checkpoints import CHECKPOINT, load_weights
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.metrics.estimates import estimate_of
 from headpose_training.metrics.intervals import measure
 from headpose_training.metrics.judge import judge
 from headpose_training.metrics.tables import cell, markdown_table, write_report
-from headpose_training.studies.common import train, with_bars
+from headpose_training.resuming import train
+from headpose_training.studies.common import with_bars
 from headpose_training.synthesis.command import render
 from headpose_training.synthesis.scene import SceneConfig
 
@@ -88,6 +90,7 @@ def rendering_worth(
     epochs: int = 12,
     ablation_epochs: int = 10,
     fit_arguments: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> None:
     """Render, train and judge; write rendering_worth.md, .json and .png.
 
@@ -107,7 +110,9 @@ def rendering_worth(
         epochs: Of each run; the recipe says how many steps an epoch has at most.
         ablation_epochs: Of each run that lacks one part.
         fit_arguments: Further words for `headpose-train fit`.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'rendering_worth.json', overwrite)
     judge_folder = out / 'faces' / 'judge'
     render(judge_folder, judged, seed + 1, head_model=head_model, workers=workers)
     photographs = read_faces('real_faces', real, JUDGE_SETS)

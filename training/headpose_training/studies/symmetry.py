@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.models.weights import load_model
 from headpose_ros.perception.infer import FaceNetwork
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from rich.progress import track
 
 from headpose_training.data.augment import mirrored_landmarks
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS, TRAIN_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS, TRAIN_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.estimates import window_of
@@ -51,6 +52,7 @@ def symmetry(
     out: Path,
     weights: Sequence[str] = ('mnn_lite_free', 'mnn_lite_research'),
     sets: Sequence[str] = (*TRAIN_SETS, *JUDGE_SETS),
+    overwrite: bool = False,
 ) -> None:
     """Compare labels with mirrored pictures; write symmetry.md and .json.
 
@@ -59,10 +61,12 @@ def symmetry(
         out: Folder for the results.
         weights: Names of networks, or files.
         sets: Of photographs, each judged on its own.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
 
     Raises:
         TrainingError: A network has no landmarks.
     """
+    check_new(out / 'symmetry.json', overwrite)
     networks = {name: _network(name) for name in weights}
     rows = [
         {'weights': name, 'set': chosen, **_row(network, real, chosen)}

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
+from headpose_ros.files import check_new
 from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.detect import YuNetDetector
@@ -106,6 +107,7 @@ def tracking(
     head_model: Path | None = None,
     seed: int = 20,
     device: str = 'auto',
+    overwrite: bool = False,
 ) -> None:
     """Follow rendered people; write tracking.md, .json and .png.
 
@@ -116,7 +118,9 @@ def tracking(
         head_model: `ict_facekit.npz` for further heads.
         seed: Of the people and their ways.
         device: auto, cpu, cuda or cuda:N.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'tracking.json', overwrite)
     network = FaceNetwork(load_weights(weights), device)
     heads, renderer = load_heads(head_model), Renderer(_SIDE)
     rows: list[dict[str, Any]] = []

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.rotations import geodesic
 from headpose_ros.perception.metric import pose_in_camera
 from numpy.typing import NDArray
 
+from headpose_training.data.readers.rendered import read_labels
 from headpose_training.metrics.intervals import measure
 from headpose_training.metrics.tables import cell, markdown_table, write_report
-from headpose_training.synthesis.dataset import read_labels
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -40,13 +41,15 @@ _COLUMNS = {
 }
 
 
-def viewing_ray(rendered: Path, out: Path) -> None:
+def viewing_ray(rendered: Path, out: Path, overwrite: bool = False) -> None:
     """Measure the step from crop to camera; write viewing_ray.md and .json.
 
     Args:
         rendered: Folder of `headpose-train render`.
         out: Folder for the results.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'viewing_ray.json', overwrite)
     labels = read_labels(rendered)
     count = len(labels['R'])
     errors = np.array([_errors({name: v[i] for name, v in labels.items()}) for i in range(count)])

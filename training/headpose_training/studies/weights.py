@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
+from headpose_ros.files import check_new
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.geometry.rotations import aflw_from_matrix, aligned_from_face
@@ -21,7 +22,7 @@ from rich.progress import track
 from headpose_training.checkpoints import label_of, load_weights
 from headpose_training.data.augment import noisy, thinned
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import JUDGE_SETS
+from headpose_training.data.readers.real_faces import JUDGE_SETS
 from headpose_training.data.samples import LabelledFace
 from headpose_training.data.spoil import spoil
 from headpose_training.metrics.estimates import estimate_of, estimate_of_changed, window_of
@@ -71,6 +72,7 @@ def judge_weights(
     out: Path,
     weights: Sequence[str] = (DEFAULT_MODEL,),
     device: str = 'auto',
+    overwrite: bool = False,
 ) -> None:
     """Judge weights as they are used; write weights.md and weights.json.
 
@@ -81,7 +83,9 @@ def judge_weights(
         out: Folder for the results.
         weights: Released weights, .safetensors files, or checkpoints of runs.
         device: auto, cpu, cuda or cuda:N.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'weights.json', overwrite)
     photographs = read_faces('real_faces', real, JUDGE_SETS)
     heads = read_faces('rendered', rendered)
     upright_heads = read_faces('rendered', upright)

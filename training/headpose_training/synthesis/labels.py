@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -64,10 +64,6 @@ class Labels:
     iris_visible: NDArray[np.bool_]
     box: Array
     seed: NDArray[np.int64]
-
-
-#: Names of the labels, as in the files of a dataset.
-NAMES = tuple(f.name for f in fields(Labels))
 
 
 def label(scene: Scene, depth: NDArray[np.float32], seed: tuple[int, int] = (0, 0)) -> Labels:

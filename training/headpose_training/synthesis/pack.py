@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.rotations import aflw_from_matrix
 from numpy.typing import NDArray
 from rich.progress import track
@@ -24,7 +25,7 @@ _SIZE, _ROOM = 160, 1.25
 _QUALITY = 90
 
 
-def pack_rendered(folder: Path, out: Path, count: int = 64) -> None:
+def pack_rendered(folder: Path, out: Path, count: int = 64, overwrite: bool = False) -> None:
     """Keep the first faces of a dataset that are about as easy as those of AFW.
 
     Writes an npz: `images` uint8, JPEG files one after the other, `lengths` (N,) of them in bytes,
@@ -34,10 +35,12 @@ def pack_rendered(folder: Path, out: Path, count: int = 64) -> None:
         folder: Folder of `headpose-train render`.
         out: File to write, `.npz`.
         count: Number of faces N.
+        overwrite: Replace a file that exists; else that is an error.
 
     Raises:
         TrainingError: The folder has fewer such faces.
     """
+    check_new(out, overwrite)
     easy = [face for face in read_faces('rendered', folder) if _is_easy(face)][:count]
     if len(easy) < count:
         raise TrainingError(f'{folder} has {len(easy)} easy faces, {count} are wanted: render more')

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from headpose_ros.files import check_new
 from headpose_ros.geometry.landmarks import COUNT
 from numpy.typing import NDArray
 from rich.progress import track
@@ -18,7 +19,7 @@ _NEUTRAL = 'generic_neutral_mesh'
 _IDENTITY = 'identity'
 
 
-def convert_ict(folder: Path, out: Path) -> None:
+def convert_ict(folder: Path, out: Path, overwrite: bool = False) -> None:
     """Convert a clone of ICT-FaceKit (MIT licence) to the npz that heads are read from.
 
     Every mesh of its folder `FaceXModel` beside the neutral one is an offset from that: identity
@@ -29,10 +30,12 @@ def convert_ict(folder: Path, out: Path) -> None:
         out: The npz to write: neutral (P, 3) float32 in centimetres, uv (T, 2) float32, quads and
             quads_uv (Q, 4) int32, identity (N, P, 3) and expression (M, P, 3) float16 offsets,
             expr_names (M,), lmk68 (68,) int32 vertices of the iBUG-68 landmarks.
+        overwrite: Replace a file that exists; else that is an error.
 
     Raises:
         TrainingError: A file is missing or its mesh differs from the neutral one.
     """
+    check_new(out, overwrite)
     meshes = folder / 'FaceXModel'
     neutral = read_obj(meshes / f'{_NEUTRAL}.obj')
     files = sorted(file for file in meshes.glob('*.obj') if file.stem != _NEUTRAL)

@@ -22,6 +22,7 @@ from headpose_ros.demo.recording import Recorder, drive_topics, read_messages
 from headpose_ros.demo.session import SETTLING, spin_in_thread
 from headpose_ros.driver_monitoring.options import DriverOptions
 from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.files import check_new
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
@@ -37,9 +38,9 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.progress import Progress, track
 
-from headpose_training.driving.event_table import compare, table_lines, told_states
+from headpose_training.demo.event_table import compare, table_lines, told_states
+from headpose_training.demo.story import story, story_truth, true_signals
 from headpose_training.driving.rendered import Film, FilmMaker, render_jpegs
-from headpose_training.driving.story import story, story_truth, true_signals
 from headpose_training.driving.truth import TruthEvent
 from headpose_training.errors import TrainingError
 from headpose_training.metrics.tables import write_report
@@ -62,6 +63,7 @@ def demo_driver(
     rate: float = 15.0,
     zones: Path | None = None,
     workers: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Render a drive of two minutes, play it to pose node and driver node, and compare.
 
@@ -76,11 +78,13 @@ def demo_driver(
         rate: Pictures a second.
         zones: Zones file; that of the package without one.
         workers: Processes that render; 0 is one per core.
+        overwrite: Replace what an earlier demonstration left in it; else that is an error.
 
     Raises:
         TrainingError: There is no EGL, the heads are missing, or the nodes do not find each other.
         HeadposeError: Weights, zones or the output folder cannot be used.
     """
+    check_new(out / f'{_NAME}.mcap', overwrite)
     out.mkdir(parents=True, exist_ok=True)
     film, options = story(rate), DriverOptions()
     known = read_zones(zones or share_file('config/zones.yaml'))
@@ -176,7 +180,7 @@ def _play(
     film: Film, clip: Path, recording: Path, weights: str, device: str, zones: Path | None
 ) -> dict[str, Any]:
     """Run the nodes until the film ends; return its start and the pose node's summary."""
-    from headpose_training.driving.player import Player
+    from headpose_training.demo.player import Player
 
     prefer_shared_memory()
     # A demonstration must not send its pictures into a robot's network, unless told to.

@@ -1,0 +1,1 @@
+"""Demonstrations: rendered drives through real nodes. The one room that knows ROS."""
