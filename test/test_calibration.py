@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,23 @@ def write(tmp_path: Path, **changes: Any) -> Path:
     path = tmp_path / 'camera.yaml'
     path.write_text(yaml.safe_dump({k: v for k, v in content.items() if v is not None}))
     return path
+
+
+def test_load_takes_the_urls_of_camera_drivers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / 'share/my_robot/config/camera.yaml'
+    file.parent.mkdir(parents=True)
+    file.write_text(FILE)
+    monkeypatch.setattr(sys, 'prefix', str(tmp_path))
+    for url in (f'file://{file}', 'package://my_robot/config/camera.yaml'):
+        assert load_calibration(url) == load_calibration(file)
+
+
+@pytest.mark.parametrize('url', ['package://', 'package://no_robot/camera.yaml', 'package://a b/c'])
+def test_a_url_without_a_file_is_named(url: str) -> None:
+    with pytest.raises(CalibrationError, match=f'no calibration at {url}: .* is not installed'):
+        load_calibration(url)
 
 
 def test_load_reads_what_camera_calibration_writes(tmp_path: Path) -> None:

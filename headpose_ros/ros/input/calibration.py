@@ -16,6 +16,7 @@ from sensor_msgs.msg import CameraInfo
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.foreign_files import FileError, user_path
+from headpose_ros.ros.node.share import share_file
 from headpose_ros.yaml_files import YamlError, parse, read_text
 
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
@@ -29,7 +30,7 @@ DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
 ASPECT_TOLERANCE = 0.01
 """Largest relative difference of aspect ratios that a calibration is scaled across."""
 
-
+_PACKAGE = 'package://'
 _LONGEST = 300  # characters of a path that an error repeats
 
 
@@ -44,7 +45,8 @@ def load_calibration(path: str | Path) -> CameraInfo:
     rectification_matrix the identity and a missing projection_matrix [K | 0].
 
     Args:
-        path: the YAML file; a leading `file://` is dropped.
+        path: the YAML file, or its URL as camera drivers take it: `file:///path`, or
+            `package://PACKAGE/path` for an installed file of a package.
 
     Returns:
         sensor_msgs/CameraInfo with an empty header, lengths in pixels of the calibrated size.
@@ -54,13 +56,22 @@ def load_calibration(path: str | Path) -> CameraInfo:
     """
     name = str(path).removeprefix('file://')
     try:
-        file = user_path(name)
+        file = _installed(name) if name.startswith(_PACKAGE) else user_path(name)
         content = parse(read_text(file))
     except FileError as error:
         raise CalibrationError(f'cannot read calibration {name[:_LONGEST]}: {error}') from error
     except YamlError as error:
         raise CalibrationError(f'calibration {file}:{error.line} is not YAML: {error}') from error
     return _CalibrationReader(file, content).camera_info()
+
+
+def _installed(url: str) -> Path:
+    """Return the file of a URL `package://PACKAGE/path`."""
+    package, _, relative = url.removeprefix(_PACKAGE).partition('/')
+    try:
+        return share_file(relative, package)
+    except HeadposeError as error:
+        raise CalibrationError(f'no calibration at {url[:_LONGEST]}: {error}') from error
 
 
 def to_yaml(info: CameraInfo, camera_name: str = 'camera') -> str:

@@ -29,5 +29,5 @@ def _from_index(package: str) -> Path | None:
 
     try:
         return Path(get_package_share_directory(package))
-    except (PackageNotFoundError, LookupError, OSError):
+    except (PackageNotFoundError, LookupError, OSError, ValueError):
         return None
