@@ -29,6 +29,7 @@ COMMANDS = {
     'pack-rendered': 'headpose_training.synthesis.pack:pack_rendered',
     'plot-runs': 'headpose_training.metrics.history:plot_runs',
     'render': 'headpose_training.synthesis.command:render',
+    'run': 'headpose_training.recipes.command:run',
     'smoke': 'headpose_training.smoke:smoke',
     'study-annotation': 'headpose_training.studies.annotation:annotation',
     'study-landmark-to-pose': 'headpose_training.studies.landmark_to_pose:landmark_to_pose',
@@ -43,7 +44,7 @@ COMMANDS = {
     'study-zero-pitch': 'headpose_training.studies.zero_pitch:zero_pitch',
 }
 #: Options that stand for themselves.
-_FLAGS = ('--overwrite',)
+_FLAGS = ('--dry_run', '--overwrite', '--quick')
 _USAGE = """usage: headpose-train COMMAND --help
 
   benchmark-fit     crops a second of training, plain and fast, and their losses
@@ -63,6 +64,7 @@ _USAGE = """usage: headpose-train COMMAND --help
   pack-rendered     a few easy rendered faces in one small file, to test weights with
   plot-runs         losses and judgements along runs, as a PNG
   render            labelled faces:       headpose-train render --count 10000 --out D
+  run               a recipe, from data to the card: headpose-train run recipes/R.yaml --data D
   smoke             train every system for a few steps on drawn faces
 
 studies, each writes a table and a plot:
@@ -85,10 +87,10 @@ def main() -> int:
     command, arguments = (sys.argv[1:2] or ['--help'])[0], sys.argv[2:]
     try:
         if command == 'fit':
-            pkgutil.resolve_name('headpose_training.fit:fit')(_words(arguments))
+            pkgutil.resolve_name('headpose_training.fit:fit')(_words(command, arguments))
         elif command in COMMANDS:
             function = pkgutil.resolve_name(COMMANDS[command])
-            auto_cli(function, args=_words(arguments), as_positional=False)
+            auto_cli(function, args=_words(command, arguments), as_positional=False)
         else:
             print(_USAGE)
             return 0 if command in ('-h', '--help') else 2
@@ -98,8 +100,10 @@ def main() -> int:
     return 0
 
 
-def _words(arguments: list[str]) -> list[str]:
-    """Return arguments as jsonargparse takes them: it has no bare flags."""
+def _words(command: str, arguments: list[str]) -> list[str]:
+    """Return arguments as jsonargparse takes them: it has no bare flags, and names for all."""
+    if command == 'run' and arguments and not arguments[0].startswith('-'):
+        arguments = ['--recipe', *arguments]
     following = [*arguments[1:], '']
     return [
         f'{word}=true' if word in _FLAGS and after not in ('true', 'false') else word

@@ -1,0 +1,1 @@
+"""Recipes: one file for each weights file, from data to the card."""
