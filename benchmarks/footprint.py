@@ -135,7 +135,7 @@ def table(measured: dict[str, Any] | None) -> list[str]:
         'On a CPU, without PyTorch; medians, by `python benchmarks/footprint.py`; '
         f'{measured["about"]}.',
         '',
-        '| what | unit | measured | wanted |',
+        '| what | unit | measured | limit |',
         '| --- | --- | --- | --- |',
     ]
     for name, value in measured['values'].items():

@@ -150,11 +150,10 @@ def page(content: dict[str, Any]) -> str:
     lines = [
         '# Performance',
         '',
-        'Written by `make bench`; the numbers are in [performance.json](performance.json).',
-        'Rows are timed in turn, round after round, each in a process of its own. The ratios',
-        'count: they are medians over the rounds, so that a busy machine slows both sides.',
-        '[performance_notes.md](performance_notes.md) has what was tried and why things are so.',
-        'The path for GPUs was never run on one, as no GPU was at hand: the CPU stands in for it.',
+        'Written by `make bench` from the numbers in [performance.json](performance.json).',
+        'Rows are timed in turn, round after round, each in its own process. Ratios are medians over',
+        'the rounds, so that a busy machine slows both sides alike: compare those, not milliseconds.',
+        'All rows run on the CPU. [Notes](notes/index.md#speed-and-weight) have what was tried.',
         '',
         f'{about["processor"]}, {about["cores"]} cores, load {about["load"]:.1f} at the end '
         '(above 0: the milliseconds are too high).',
@@ -162,7 +161,7 @@ def page(content: dict[str, Any]) -> str:
         '',
         '## Against others',
         '',
-        '| ours | other | time of ours over theirs | wanted |',
+        '| ours | other | time of ours over theirs | limit |',
         '| --- | --- | --- | --- |',
     ]
     for entry in content['ratios']:

@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'run',
-        help='pose node, and a camera node for --source, in one process',
-        description='Starts what pose.launch.py starts, without the launch system. Further ROS '
-        'arguments follow --ros-args.',
+        help='start the pose node, and a camera node for --source, in one process',
+        description='Starts the nodes of pose.launch.py without the launch system. ROS arguments '
+        'follow --ros-args.',
         epilog='headpose run --source /dev/video0;  headpose run --ros-args -r '
         'camera/image_raw:=/front/image_raw -p tracking.max_faces:=2',
     )
@@ -144,7 +144,7 @@ def _image(options: argparse.Namespace, _: list[str]) -> int:
         faces = analyze(image)
         if left_out := analyze.left_out():
             print(
-                f'headpose: {file}: {left_out} more faces are left out, --max-faces takes more',
+                f'headpose: {file}: {left_out} more faces are left out; raise --max-faces',
                 file=sys.stderr,
             )
         if options.json:
@@ -164,7 +164,7 @@ def _copies(options: argparse.Namespace) -> list[Path | None]:
     for copy, file in zip(copies, options.files, strict=True):
         if copies.count(copy) > 1:
             raise OutputError(
-                f'{file} and another file would both become {copy}: analyse them one by one'
+                f'{file} and another file would both become {copy}: analyse them in two runs'
             )
         check_new(copy, options.overwrite)
     make_folder(options.draw)
@@ -196,7 +196,7 @@ def _draw(
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'demo',
-        help='real topics for a while; leaves video, contact sheet, MCAP and numbers',
+        help='run both nodes over ROS topics; writes a video, a contact sheet, MCAP and figures',
         description='Runs camera and pose node over real ROS 2 topics and records them.',
     )
     add_model_options(parser, DEFAULT_MODEL, 'auto')
@@ -251,7 +251,7 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.set_defaults(command=_list_models)
     actions = parser.add_subparsers(metavar='ACTION')
-    show = actions.add_parser('show', help='print the card: data, terms, command, metrics')
+    show = actions.add_parser('show', help='print the card: data, terms, commands, metrics')
     show.add_argument('model', metavar='MODEL')
     show.set_defaults(command=_show_model)
     verify = actions.add_parser(
@@ -366,11 +366,12 @@ def _params(options: argparse.Namespace, _: list[str]) -> int:
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'doctor',
-        help='why is nothing showing? looks at the running graph and says what to do',
-        description='Exit code: 0 when all is well, 1 when something is to be done.',
+        help='examine the running graph: why is nothing published, and what to do',
+        description='Exit code: 0 when all is well, 1 after a warning or an error. docs/troubleshooting.md '
+        'explains every message.',
     )
     parser.add_argument(
-        '--seconds', type=float, default=3.0, help='how long to listen (%(default)s)'
+        '--seconds', type=float, default=3.0, help='how long to collect messages (%(default)s)'
     )
     parser.set_defaults(command=_doctor)
 
@@ -380,7 +381,7 @@ def _doctor(options: argparse.Namespace, ros_arguments: list[str]) -> int:
 
     from headpose_ros.tools.doctor import examine
 
-    # A look at the graph leaves no log in the home folder.
+    # Examining the graph leaves no log in the home folder.
     rclpy.init(args=[*ros_arguments, '--ros-args', '--disable-external-lib-logs'])
     try:
         report = examine(options.seconds)

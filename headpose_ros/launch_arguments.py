@@ -47,7 +47,7 @@ POSE_ARGUMENTS = (
     _argument(
         'source',
         'Starts a camera node on this: a video file, an image, a folder of images or a device '
-        'such as /dev/video0. Empty: a camera that already runs is used.',
+        'such as /dev/video0. Empty: a running camera is used.',
     ),
     _argument('image_topic', 'Topic of the images (sensor_msgs/Image).', 'camera/image_raw'),
     _argument(
@@ -59,19 +59,19 @@ POSE_ARGUMENTS = (
     _argument(
         'horizontal_fov',
         'Full horizontal field of view of the camera that source starts, in radians: an ideal '
-        'calibration, for positions in metres. Empty: what params_file says, or none.',
+        'calibration, for positions in metres. Empty: as in params_file, else none.',
     ),
     _argument(
         'move_still',
-        'Pans, zooms and rolls a single image that source names. Empty: what params_file says, or '
-        'it stands still.',
+        'Pans, zooms and rolls a single image that source names. Empty: as in params_file, else it '
+        'stands still.',
         choices=('', *_TRUE_FALSE),
     ),
-    _argument('model', 'Weights of the network (headpose models). Empty: what params_file says.'),
+    _argument('model', 'Weights of the network (headpose models). Empty: as in params_file.'),
     _argument(
         'device',
-        'Where the network runs: cpu, cuda, or auto for cuda where there is one. Empty: what '
-        'params_file says, or auto.',
+        'Where the network runs: cpu, cuda, or auto for cuda where there is one. Empty: as '
+        'in params_file, else auto.',
     ),
     _argument(
         'params_file',
@@ -87,22 +87,22 @@ POSE_ARGUMENTS = (
     _argument(
         'use_sim_time',
         'Takes the time from /clock: true for simulators and for ros2 bag play --clock. Empty: '
-        'what params_file, or SetParameter around this launch file, says.',
+        'as in params_file, or as SetParameter around this launch file sets it.',
         choices=('', *_TRUE_FALSE),
     ),
     _switch(
         'respawn',
-        f'Starts a node of ours again {RESPAWN_DELAY:g} s after it ended, at most '
-        f'{RESPAWN_RETRIES} times: for robots that nobody attends.',
+        f'Restarts a node of this package {RESPAWN_DELAY:g} s after it ended, at most '
+        f'{RESPAWN_RETRIES} times: for unattended robots.',
     ),
     _switch(
         'required',
-        'Ends the launch with the first node of ours that ends, with an error where it failed; '
-        'with respawn only when it is started no more.',
+        'Ends the launch with the first node of this package that ends, with an error where it '
+        'failed; with respawn only when it is no longer restarted.',
     ),
     _argument(
         'log_level',
-        'Least severe log message of our nodes that is shown. Empty: info.',
+        'Least severe log message that the nodes print. Empty: info.',
         choices=('', 'debug', 'info', 'warn', 'error', 'fatal'),
     ),
 )
@@ -110,10 +110,10 @@ POSE_ARGUMENTS = (
 #: What driver_monitoring.launch.py has beside them.
 DRIVER_ARGUMENTS = (
     _switch('pose', 'Also starts the pose node, and a camera node for source.', 'true'),
-    _argument('zones', 'Zones file of the vehicle. Empty: what params_file says.'),
+    _argument('zones', 'Zones file of the vehicle. Empty: as in params_file.'),
     _argument(
         'drive',
-        'On which side the driver sits. Empty: what params_file says, or left_hand.',
+        'On which side the driver sits. Empty: as in params_file, else left_hand.',
         choices=('', 'left_hand', 'right_hand'),
     ),
 )

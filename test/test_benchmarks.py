@@ -92,7 +92,7 @@ def test_the_page_tells_what_was_measured_and_what_is_missing(module):
         '| environment of make demo | MB | 700.0 | <= 750 |',
         '| 1 faces, 1 camera | 25% |',
         '| dlib | not run: dlib is missing |',
-        'no GPU was at hand',
+        'All rows run on the CPU',
     ):
         assert text in page
 

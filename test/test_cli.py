@@ -83,7 +83,7 @@ def test_a_crowd_is_counted_and_taken_when_told(photo: Path, tmp_path: Path) -> 
     cv2.imwrite(str(crowd), np.tile(face, (1, 3, 1)))
     few = headpose('image', crowd, '--json', '--max-faces', 2, '--device', 'cpu')
     assert len(json.loads(few.stdout)['faces']) == 2
-    assert 'crowd.png: 1 more faces are left out, --max-faces takes more' in few.stderr
+    assert 'crowd.png: 1 more faces are left out; raise --max-faces' in few.stderr
     all_of_them = headpose('image', crowd, '--json', '--device', 'cpu')
     assert len(json.loads(all_of_them.stdout)['faces']) == 3
     assert all_of_them.stderr == ''

@@ -60,8 +60,8 @@ def test_nodes_of_one_name_are_named(empty: int) -> None:
     said = text(examine(0.5))
     for node in (*twins, other):
         node.destroy_node()
-    assert 'error 2 nodes are called /left/twin: ' in said
-    assert 'are called /twin' not in said
+    assert 'error 2 nodes have the name /left/twin: ' in said
+    assert 'have the name /twin' not in said
 
 
 def text(report: Report) -> str:
@@ -86,7 +86,7 @@ def test_it_tells_topic_policy_and_what_to_do(empty: int) -> None:
     try:
         report_with(
             'ok /pose is active',
-            'error nobody publishes /camera/image_raw, which /pose listens to',
+            'error /camera/image_raw has no publisher; /pose subscribes to it',
             '-r /camera/image_raw:=/front/image_raw',
             'error pose: camera: no images yet on /camera/image_raw',
         )

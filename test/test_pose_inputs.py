@@ -268,7 +268,7 @@ class Stream:
 
 def test_diagnostics_say_what_is_wrong_and_what_to_do(desk, photo):
     one = desk()
-    assert one.diagnosed('pose: camera', 'no images yet on /camera/image_raw: nobody publishes it')
+    assert one.diagnosed('pose: camera', 'no images yet on /camera/image_raw: it has no publisher')
     assert one.statuses['pose: camera'].level == DiagnosticStatus.ERROR
     stream = Stream(one)
 
@@ -472,7 +472,7 @@ def test_a_picture_that_stands_still_is_a_warning(desk, photo):
         one.ask(camera, store, encode_bgr(photo, header(time.time())))
         return one.statuses.get('pose: camera')
 
-    said = 'the picture has stood still for '
+    said = 'the image has not changed for '
     assert one.until(lambda: (found := status()) is not None and said in found.message)
     found = one.statuses['pose: camera']
     assert found.level == DiagnosticStatus.WARN

@@ -305,7 +305,7 @@ def test_depth_gives_the_distance_and_bad_depth_costs_nothing_else(
         size = near.faces[0].head_pose.interpupillary_distance
         assert size == pytest.approx(0.063 * distance(near) / distance(assumed), rel=0.02)
     assert 'expected depth that is aligned with the colour image' in rig.log
-    lines = [line for line in rig.log.splitlines() if 'distances rest on the size' in line]
+    lines = [line for line in rig.log.splitlines() if 'distances rest on the assumed size' in line]
     # Of each kind at most every five seconds; images come four times a second.
     assert 2 <= len(lines) <= 4 + 2 * (time.monotonic() - start_time) / 5
 

@@ -179,7 +179,7 @@ def camera(ros: int, spin_until: Any) -> Iterator[Camera]:
 
 
 def stalled(camera: Camera) -> bool:
-    return any('pose: node: no answer for' in error for error in camera.errors)
+    return any('pose: node: no result for' in error for error in camera.errors)
 
 
 def test_a_network_that_hangs_ends_the_node_with_its_reason(start: Start, camera: Camera) -> None:
@@ -188,7 +188,7 @@ def test_a_network_that_hangs_ends_the_node_with_its_reason(start: Start, camera
     text, _ = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 2, text
     errors = [line for line in text.splitlines() if line.startswith('headpose_ros: error:')]
-    assert len(errors) == 1 and 'pose: no answer for' in errors[0], text
+    assert len(errors) == 1 and 'pose: no result for' in errors[0], text
     assert 'inference did not end' in text and 'Traceback' not in text
     assert stalled(camera)
 

@@ -78,7 +78,7 @@ async def _look(page: str, tmp_path: Path) -> None:
     async with Browser(tmp_path / 'profile') as browser:
         await browser.call('Page.navigate', url=page)
         why = "document.getElementById('why').textContent"
-        await browser.until(f"{why}.includes('nobody publishes /camera/image_raw')")
+        await browser.until(f"{why}.includes('/camera/image_raw has no publisher')")
         words = ['--device', 'cpu', '--ros-args', '-p', 'horizontal_fov:=1.0']
         nodes = start('run', '--source', 'astronaut', *words)
         try:

@@ -53,14 +53,14 @@ class DriverConfig(DriverOptions):
         'left_hand', 'On which side the driver sits.', choices=DRIVES, read_only=True
     )
     profiles: str = parameter(
-        '', 'Folder for what is learned about drivers; empty: nothing is stored.', read_only=True
+        '', 'Folder for profiles of drivers; empty: nothing is stored.', read_only=True
     )
     driver: str = parameter(
-        '', 'Name of a stored driver to start with; empty: learn anew.', read_only=True
+        '', 'Name of a stored driver to start with; empty: start without a profile.', read_only=True
     )
     calibration_seconds: float = parameter(
         3.0,
-        'How long a zone is looked at to calibrate it.',
+        'How long the driver looks at a zone to calibrate it.',
         minimum=_SHORTEST_LOOK,
         maximum=_LONGEST_LOOK,
         unit='s',
@@ -68,13 +68,13 @@ class DriverConfig(DriverOptions):
     )
     watch_images: bool = parameter(
         True,
-        'Also look at the camera images, to tell a covered camera from an empty seat, and one that '
-        'stands still.',
+        'Also subscribe to the camera images, to distinguish a covered camera from an empty seat, '
+        'and to detect a frozen picture.',
         read_only=True,
     )
     silence_seconds: float = parameter(
         2.0,
-        'Without messages for so long, by a steady clock, the events under way are lost.',
+        'After this time without messages, by a steady clock, the events under way are lost.',
         minimum=0.2,
         maximum=60.0,
         unit='s',
@@ -86,10 +86,10 @@ class DriverConfig(DriverOptions):
 
 
 class DriverNode(AutostartNode):
-    """Tells from `faces` how the driver is; parameters stand in :class:`DriverConfig`.
+    """Reports the state of the driver from `faces`; parameters: :class:`DriverConfig`.
 
-    Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to tell a
-    covered camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every Faces),
+    Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to detect
+    a covered camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every Faces),
     `driver_events` (headpose_ros/DriverEvent), `/diagnostics`, and `driver_markers`
     (visualization_msgs/MarkerArray) while somebody subscribes. Serves: `~/reset_neutral`
     (std_srvs/Trigger), `~/store_driver` (headpose_ros/StoreDriver), `~/calibrate_zone`
@@ -134,7 +134,7 @@ class DriverNode(AutostartNode):
 
     @log_failures
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen."""
+        """Subscribe."""
         self._taken = 0
         self._said_calibration = ''
         self._frame = ''
@@ -227,7 +227,7 @@ class DriverNode(AutostartNode):
         return faces
 
     def _take_image(self, image: Image) -> None:
-        """Note whether a picture stands still or shows nothing; a bad one tells nothing."""
+        """Note whether a picture stands still or shows nothing; a bad one is ignored."""
         stamp = seconds(image.header.stamp)
         if self._covered is not None and 0 <= stamp - self._covered[0] < _COVER_PERIOD:
             return
@@ -275,7 +275,7 @@ class DriverNode(AutostartNode):
         self._silence = self.create_timer(period, self._end_stream, clock=steady)
 
     def _end_stream(self) -> None:
-        """Publish that nothing is known any more, stamped as the last message was."""
+        """Publish an unknown state, with the stamp of the last message."""
         report = None if self._monitor is None else self._monitor.stop()
         if report is None:
             return
@@ -307,7 +307,7 @@ class DriverNode(AutostartNode):
         if self._monitor is not None:
             self._monitor.reset_neutral()
         response.success = self._monitor is not None
-        response.message = 'the neutral pose is learned anew: look at the road'
+        response.message = 'the neutral pose is being learned again: look at the road'
         return response
 
     def _store_driver(
@@ -387,7 +387,7 @@ def _problem(topic: str, report: Report | None) -> str:
         return report.reason or f'the driver is {report.presence}'
     if not report.neutral_known:
         return 'the neutral pose is not known yet'
-    return 'eyes are hidden and not judged' if report.eyes == 'hidden' else ''
+    return 'the eyes are hidden: nothing that needs them is judged' if report.eyes == 'hidden' else ''
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -74,7 +74,7 @@ class PoseNode(AutostartNode):
     Subscribes for every camera: `<camera>/image_raw` (sensor_msgs/Image) or
     `<camera>/image_raw/compressed` (sensor_msgs/CompressedImage), `<camera>/camera_info`
     (sensor_msgs/CameraInfo); and `<camera>/depth_registered/image_raw` (sensor_msgs/Image) if
-    asked to. Publishes what `ros.outputs.FacePublisher` says and `/diagnostics`
+    asked to. Publishes the topics of `ros.output.face_publisher` and `/diagnostics`
     (diagnostic_msgs/DiagnosticArray). All stamps are the images'.
 
     Of every camera the newest image waits, and one thread works on all that wait: nothing queues,
@@ -113,7 +113,7 @@ class PoseNode(AutostartNode):
             self.start()
 
     def summary(self) -> dict[str, Any]:
-        """Return counts and times over all cameras; see `ros.statistics`."""
+        """Return counts and times over all cameras; see `ros.node.statistics`."""
         return summarize(camera.statistics for camera in self._cameras.values())
 
     @log_failures
@@ -142,7 +142,7 @@ class PoseNode(AutostartNode):
 
     @log_failures
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take the device, start the worker, then listen to the cameras."""
+        """Take the device, start the worker, then subscribe to the cameras."""
         assert self._analyzer is not None
         self._analyzer.network.wake()
         self._waiting: LatestPerSender[Any] = LatestPerSender()
@@ -162,7 +162,7 @@ class PoseNode(AutostartNode):
         super().destroy_node()
 
     def _rest_or_wake(self) -> None:
-        """Take in images only while somebody listens to what comes of them."""
+        """Take in images only while the results have subscribers."""
         if self._worker is None:
             return
         resting = not any(outputs.has_audience for outputs in self._outputs.values())
@@ -187,8 +187,8 @@ class PoseNode(AutostartNode):
             self._cameras[name].statistics.frames_dropped += 1
         if not worker.ends(self._patience):
             self._waiting = LatestPerSender()  # what the worker may still find is not published
-            self._stalled('the network does not come back')
-            raise HeadposeError('the network does not come back; it is left to itself')
+            self._stalled('the network does not return')
+            raise HeadposeError('the network does not return; it is abandoned')
         if self._analyzer is not None:
             self._change_network(self._analyzer)
             self._analyzer.reset()
@@ -234,7 +234,7 @@ class PoseNode(AutostartNode):
             analyzer.network.rest()
 
     def _look(self, config: PoseConfig) -> None:
-        """Tell the analyzer how the cameras look at the scene."""
+        """Set the view of each camera in the analyzer."""
         assert self._analyzer is not None
         for name, view in views(config).items():
             self._analyzer.look(view, name)
@@ -250,10 +250,10 @@ class PoseNode(AutostartNode):
         logger = self.get_logger()
         licence = network.card.get('license', 'unknown')
         weights = f'weights {self._config.network.model} of the network {network.spec.name}'
-        logger.info(f'{weights}; their terms: {licence}')
+        logger.info(f'{weights}; terms of use: {licence}')
         network.backends.warn = self._warn_of_backend
         log = logger.warning if network.backends.degraded else logger.info
-        log(f'the network runs by {network.backends.reason}')
+        log(f'the network runs on {network.backends.reason}')
 
     def _warn_of_backend(self, text: str) -> None:
         self.get_logger().warning(text)
@@ -284,7 +284,7 @@ class PoseNode(AutostartNode):
         problem = self._outputs[camera].problem if camera in self._outputs else None
         if problem is None:
             return []
-        advice = 'publish that transform, or set output.frame to a frame that is there'
+        advice = 'publish that transform, or set output.frame to a frame that exists'
         level = WARN if problem.is_late else ERROR
         return [Finding(level, f'no poses are published: {problem}; {advice}')]
 
@@ -304,7 +304,7 @@ class PoseNode(AutostartNode):
         found = [RESTING] if self._resting else []
         found += self._stall_findings()
         if device == 'cpu' and self._config.network.device == 'auto' and has_gpu():
-            text = f'runs on the CPU though a GPU is there: {why_no_gpu()}'
+            text = f'the network runs on the CPU although the machine has a GPU: {why_no_gpu()}'
             found.append(Finding(WARN, text))
         return found, values, device
 
@@ -313,14 +313,14 @@ class PoseNode(AutostartNode):
         silence = self._watch.silence()
         if silence < STALLED_AFTER:
             return []
-        text = f'no answer for {silence:.0f} s although images come'
+        text = f'no result for {silence:.0f} s although images arrive'
         self._stalled(text)
-        return [Finding(ERROR, f'{text}: does the network hang? restart the node')]
+        return [Finding(ERROR, f'{text}: the network may hang; restart the node')]
 
     def _stalled(self, text: str) -> None:
         """End the process over a worker that has stalled, unless a parameter says to stay."""
         if self._config.exit_on_stall:
-            self.end(f'{text}: the process ends; exit_on_stall:=false would let it stay')
+            self.end(f'{text}: the process ends (set exit_on_stall to false to keep it)')
 
     def _work(self, slots: LatestPerSender[Any], watch: Watch) -> None:
         """Analyse what waits again and again until the slots close."""

@@ -26,9 +26,9 @@ def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser, model: str, device: str) -> None:
     """Add --model and --device with these defaults; empty: what the params file says."""
-    said = f' ({model})' if model else '; empty: what the params file says'
+    said = f' ({model})' if model else '; empty: as in the params file'
     parser.add_argument('--model', default=model, help=f'network or .safetensors file{said}')
-    said = f' ({device})' if device else '; empty: what the params file says'
+    said = f' ({device})' if device else '; empty: as in the params file'
     parser.add_argument('--device', default=device, help=f'auto, cpu, cuda or cuda:N{said}')
 
 
@@ -52,14 +52,15 @@ def add_faces_option(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=8,
         metavar='N',
-        help='faces at most, the largest ones; more are counted and left out (%(default)s)',
+        help='maximum number of faces, the largest first; others are counted and left out '
+        '(%(default)s)',
     )
 
 
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is no number of faces: expected 1 or more')
+        raise argparse.ArgumentTypeError(f'{text} is not a number of faces: expected 1 or more')
     return value
 
 
@@ -126,14 +127,14 @@ def _video(options: argparse.Namespace, _: list[str]) -> int:
         f'{summary.faces} faces, {summary.skipped} damaged frames skipped, {rate:.1f} frames/s: '
         f'{options.out}, {table_path(options.out)}'
     )
-    _tell_crowd(summary.left_out)
+    _report_crowd(summary.left_out)
     return _INTERRUPTED if summary.interrupted else 0
 
 
-def _tell_crowd(frames: int) -> None:
+def _report_crowd(frames: int) -> None:
     if frames:
         print(
-            f'headpose: {frames} frames have more faces than are taken: --max-faces N takes more',
+            f'headpose: {frames} frames have more faces than --max-faces: raise it',
             file=sys.stderr,
         )
 
@@ -185,8 +186,8 @@ def _add_bag(commands: Commands[argparse.ArgumentParser]) -> None:
         'bag',
         help='copy a ROS 2 bag and add faces, head_pose, markers and face frames',
         description='Analyses every image of a bag (MCAP or SQLite), raw or compressed, and writes '
-        'a copy with our topics. No node runs. The same bag gives the same copy. An interrupted '
-        'run or a full disk leaves a readable copy of the beginning.',
+        'a copy with the topics of the pose node. No node runs. The same bag gives the same copy. '
+        'An interrupted run or a full disk leaves a readable copy of the beginning.',
     )
     parser.add_argument('source', metavar='IN', type=Path, help='bag folder, .mcap or .db3 file')
     parser.add_argument('out', metavar='OUT', type=Path, help='bag folder to write')
@@ -229,14 +230,14 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
         f'{"interrupted: " if summary.interrupted else ""}{summary.images} images with '
         f'{summary.faces} faces, {speed:.1f} times as fast as recorded: {options.out}'
     )
-    _tell_crowd(summary.left_out_faces)
+    _report_crowd(summary.left_out_faces)
     if summary.refused:
         print(f'{summary.refused} images left out, the first: {summary.problem}', file=sys.stderr)
     for remark in summary.remarks:
         print(remark, file=sys.stderr)
     if summary.left_out:
         print(
-            'not copied, as no definition of their types can be read: '
+            'not copied, as their types have no readable definition: '
             f'{", ".join(summary.left_out)}',
             file=sys.stderr,
         )
@@ -246,9 +247,9 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
 def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         'view',
-        help='live page in the browser: picture, angles, driver, rates, diagnostics',
-        description='Serves a page that shows what the nodes of this ROS graph see, and why there '
-        'is nothing when nothing comes. Needs no Internet. ROS arguments follow --ros-args.',
+        help='live page in the browser: image, angles, driver, rates, diagnostics',
+        description='Serves a page with the images and results of the nodes of this ROS graph, and '
+        'the reason where there are none. Needs no Internet. ROS arguments follow --ros-args.',
     )
     add_style_option(parser)
     parser.add_argument(

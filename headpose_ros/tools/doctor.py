@@ -1,6 +1,7 @@
-"""Why is nothing showing? Looks at a running graph and says what to do.
+"""Why is nothing published? Examines a running graph and reports what to do.
 
-The graph is asked first, then the pose nodes' own diagnostics are listened to.
+The graph is examined first, then the diagnostics of the nodes. docs/troubleshooting.md lists every
+message.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Line:
 
     Attributes:
         level: 'ok', 'warn' or 'error'.
-        text: What was seen, and what to do where it is wrong.
+        text: What was found, and what to do where it is wrong.
     """
 
     level: str
@@ -47,17 +48,17 @@ class Line:
 
 @dataclass
 class Report:
-    """What was found out.
+    """What was found.
 
     Attributes:
-        lines: In the order in which they were looked at.
+        lines: In the order in which they were examined.
         values: Keys and values of every status on /diagnostics, by name.
     """
 
     lines: list[Line] = field(default_factory=list)
     values: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def say(self, level: str, text: str) -> None:
+    def add(self, level: str, text: str) -> None:
         """Add a line."""
         self.lines.append(Line(level, text))
 
@@ -68,10 +69,10 @@ class Report:
 
 
 def examine(seconds: float = 3.0) -> Report:
-    """Look at the graph and listen for a while. rclpy must be initialised.
+    """Examine the graph and its diagnostics for a while. rclpy must be initialised.
 
     Args:
-        seconds: How long to listen.
+        seconds: How long to collect messages.
     """
     doctor = _Doctor(seconds)
     try:
@@ -103,7 +104,7 @@ class _Doctor:
         self._examine_names()
         poses = self._pose_nodes()
         if not poses:
-            self.report.say(
+            self.report.add(
                 _ERROR,
                 'no pose node is running: ros2 launch headpose_ros pose.launch.py, or headpose '
                 'run; if it runs elsewhere, compare ROS_DOMAIN_ID and '
@@ -119,7 +120,7 @@ class _Doctor:
     def _examine_memory(self, abandoned: list[Path]) -> None:
         size = sum(file.stat().st_size for file in abandoned)
         if size > _MUCH_MEMORY:
-            self.report.say(
+            self.report.add(
                 _WARN,
                 f'{len(abandoned)} segments of killed processes hold {size / 1e9:.1f} GB of shared '
                 'memory: fastdds shm clean, or delete them from /dev/shm',
@@ -138,7 +139,7 @@ class _Doctor:
         self.frames |= {(t.header.frame_id, t.child_frame_id) for t in message.transforms}
 
     def _examine_names(self) -> None:
-        """Name what several nodes are called."""
+        """Report names that several nodes have."""
         counts = Counter(
             f'{namespace.rstrip("/")}/{name}'
             for name, namespace in self.node.get_node_names_and_namespaces()
@@ -146,10 +147,10 @@ class _Doctor:
         )
         for name, count in sorted(counts.items()):
             if count > 1:
-                self.report.say(
+                self.report.add(
                     _ERROR,
-                    f'{count} nodes are called {name}: parameters, services and ids of faces mix; '
-                    'stop one, or give it a namespace (namespace:=... in our launch files)',
+                    f'{count} nodes have the name {name}: parameters, services and ids of faces mix; '
+                    'stop one, or start it in another namespace (namespace:=... in the launch files)',
                 )
 
     def _pose_nodes(self) -> list[tuple[str, str]]:
@@ -173,25 +174,25 @@ class _Doctor:
         full = f'{namespace.rstrip("/")}/{name}'
         state = self._state(full)
         if state == 'active':
-            self.report.say(_OK, f'{full} is active')
+            self.report.add(_OK, f'{full} is active')
         elif state:
             steps = 'configure and activate' if state == 'unconfigured' else 'activate'
-            self.report.say(
+            self.report.add(
                 _ERROR,
-                f'{full} is {state}: ros2 lifecycle set {full} ... ({steps}); its log says why',
+                f'{full} is {state}: ros2 lifecycle set {full} ... ({steps}); its log has the reason',
             )
         else:
-            self.report.say(_ERROR, f'{full} does not answer: does it hang or start? see its log')
+            self.report.add(_ERROR, f'{full} does not respond: it hangs or still starts; see its log')
         try:
-            heard = self.node.get_subscriber_names_and_types_by_node(name, namespace)
+            subscribed = self.node.get_subscriber_names_and_types_by_node(name, namespace)
         except RuntimeError:
             return
-        for topic, types in heard:
+        for topic, types in subscribed:
             if set(types) & set(_IMAGES):
                 self._examine_topic(topic, full)
 
     def _state(self, node: str) -> str:
-        """Return the label of a lifecycle state; empty where the node does not answer."""
+        """Return the label of a lifecycle state; empty where the node does not respond."""
         client: Any = self.node.create_client(GetState, f'{node}/get_state')
         try:
             if not self.until(client.service_is_ready, 2.0):
@@ -204,13 +205,13 @@ class _Doctor:
             self.node.destroy_client(client)
 
     def _examine_topic(self, topic: str, node: str) -> None:
-        """Compare what is offered on an image topic with what is asked for."""
+        """Compare the QoS offered and requested on an image topic."""
         offers = self.node.get_publishers_info_by_topic(topic)
         if not offers:
-            self.report.say(_ERROR, f'nobody publishes {topic}, which {node} listens to')
+            self.report.add(_ERROR, f'{topic} has no publisher; {node} subscribes to it')
             self._suggest(topic)
             return
-        self.report.say(_OK, f'{topic} has {len(offers)} publisher(s)')
+        self.report.add(_OK, f'{topic} has {len(offers)} publisher(s)')
         asked = [
             wish
             for wish in self.node.get_subscriptions_info_by_topic(topic)
@@ -218,31 +219,31 @@ class _Doctor:
         ]
         for offer in offers:
             if any(_falls_short(offer.qos_profile, wish.qos_profile) for wish in asked):
-                self.report.say(
+                self.report.add(
                     _ERROR,
-                    f'QoS mismatch on {topic}: {offer.node_name} offers best_effort, {node} asks '
-                    'for reliable: set input.reliability to best_effort',
+                    f'QoS mismatch on {topic}: {offer.node_name} offers best_effort, {node} '
+                    'requests reliable: set input.reliability to best_effort',
                 )
 
     def _suggest(self, topic: str) -> None:
-        """Name the image topics that somebody publishes."""
+        """Report the image topics that have publishers."""
         there = [
             name
             for name, types in self.node.get_topic_names_and_types()
             if set(types) & set(_IMAGES) and self.node.count_publishers(name)
         ]
         if not there:
-            self.report.say(_ERROR, 'no camera publishes images at all: start one')
+            self.report.add(_ERROR, 'no node publishes images: start a camera')
             return
-        self.report.say(
+        self.report.add(
             _WARN,
-            f'images are on {", ".join(sorted(there))}: remap, for example --ros-args -r '
+            f'images are published on {", ".join(sorted(there))}: remap, for example --ros-args -r '
             f'{self._name_of(topic)}:={sorted(there)[0]}, or set the parameters cameras and '
             'input.transport',
         )
 
     def _name_of(self, topic: str) -> str:
-        """Return what a topic of images is called before remapping."""
+        """Return the name of an image topic before remapping."""
         for status in self.statuses.values():
             values = {item.key: item.value for item in status.values}
             if values.get('topic') == topic:
@@ -253,16 +254,16 @@ class _Doctor:
         mine = {name: s for name, s in self.statuses.items() if MARK in _keys(s)}
         for name, status in sorted(mine.items()):
             level = _LEVELS.get(status.level, _ERROR)
-            self.report.say(level, f'{name}: {status.message}')
+            self.report.add(level, f'{name}: {status.message}')
             self.report.values[name] = {item.key: item.value for item in status.values}
 
     def _examine_frames(self, running: bool) -> None:
         faces = sorted(child for _, child in self.frames if child.startswith('face_'))
         parents = {parent for parent, child in self.frames if child.startswith('face_')}
         if faces:
-            self.report.say(_OK, f'TF: {", ".join(faces)} below {", ".join(sorted(parents))}')
+            self.report.add(_OK, f'TF: {", ".join(faces)} below {", ".join(sorted(parents))}')
         elif running:
-            self.report.say(
+            self.report.add(
                 _WARN,
                 'no face frame on /tf: no face in sight, images without frame_id, or output.tf '
                 'is false',

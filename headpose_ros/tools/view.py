@@ -149,7 +149,7 @@ class Viewer(GuardedNode):
         }
 
     def why(self, now: float) -> str:
-        """Say why nothing is to be seen, and what helps; empty when all is well."""
+        """Return why nothing is shown, and what to do; empty when all is well."""
         if self.images.silent(now):
             return self._why_silent(self._image_topic, 'images', 'start a camera node')
         if self._problem:
@@ -159,19 +159,19 @@ class Viewer(GuardedNode):
             if asleep:
                 name = asleep[0].split()[0]
                 return (
-                    f'Images come, no results: {", ".join(asleep)}. Try: ros2 lifecycle set '
+                    f'Images arrive, no results: {", ".join(asleep)}. Try: ros2 lifecycle set '
                     f'{name} {"activate" if "inactive" in asleep[0] else "configure"}'
                 )
             return self._why_silent(self._faces_topic, 'results', 'start a pose node')
-        return '' if self._people else 'Images are analysed: nobody is in sight.'
+        return '' if self._people else 'Images are analysed: no face is in sight.'
 
     def _why_silent(self, topic: str, what: str, remedy: str) -> str:
         count = self.count_publishers(topic)
         if not count:
-            return f'No {what}: nobody publishes {topic}. To begin, {remedy}.'
+            return f'No {what}: {topic} has no publisher. To begin, {remedy}.'
         return (
-            f'No {what}: {count} publisher(s) on {topic}, but no message comes. Is it paused, '
-            'or of another type or QoS?'
+            f'No {what}: {count} publisher(s) on {topic}, but no message arrives. Is it '
+            'paused, or of another type or QoS?'
         )
 
     def _take_image(self, image: Image) -> None:

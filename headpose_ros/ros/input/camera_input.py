@@ -83,10 +83,10 @@ class InputOptions(qos.ReliabilityOptions):
 
 
 class CameraInput:
-    """Listens to one camera.
+    """Subscribes to one camera.
 
     Args:
-        node: The node that listens.
+        node: The node that subscribes.
         name: Namespace of the camera's topics.
         options: How.
         deliver: Called with the name, every image message, and its depth image or None.
@@ -150,7 +150,7 @@ class CameraInput:
             self.depth_topic = depths.topic_name
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Unsubscribe."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
@@ -170,9 +170,9 @@ class CameraInput:
         """Return the depth that came with the last image; without it faces have an assumed size."""
         if not self.options.depth:
             return None
-        so = 'distances rest on the size of faces'
+        so = 'distances rest on the assumed size of faces'
         if depth is None:
-            self.warn('no_depth', f'{self.depth_topic}: nothing at the time of the image; {so}')
+            self.warn('no_depth', f'{self.depth_topic}: no message at the time of the image; {so}')
             return None
         assert self.size is not None
         try:
@@ -194,7 +194,7 @@ class CameraInput:
         if 0 < behind < OVERTAKEN:
             return f'stamped {behind:.3f} s before the image that came before it'
         if behind > 0:
-            self.log(f'{self.image_topic}: time jumped back {behind:.1f} s: faces are forgotten')
+            self.log(f'{self.image_topic}: time jumped back {behind:.1f} s: tracks are reset')
         self._last_stamp = stamp.nanoseconds * 1e-9
         return ''
 
@@ -281,17 +281,17 @@ class CameraInput:
         return subscription
 
     def _note_unmet(self, topic: str, kind: int) -> None:
-        """Say that a publisher offers less than what is asked for."""
+        """Log that a publisher offers less than is requested."""
         policy = str(qos_policy_name_from_kind(kind))
         self.unmet_policy = policy
         advice = (
             'set input.reliability to best_effort, which connects to every camera'
             if policy == 'RELIABILITY'
-            else 'let the camera offer what ros2 topic info -v shows for this node'
+            else 'set the QoS of the camera to what ros2 topic info -v shows for this node'
         )
         self._node.get_logger().warning(
-            f'{topic}: a publisher does not connect, its QoS policy {policy} offers less than '
-            f'asked for: {advice}'
+            f'{topic}: a publisher is incompatible, its QoS policy {policy} offers less than '
+            f'requested: {advice}'
         )
 
     def _take_image(self, message: Any) -> None:
@@ -329,7 +329,7 @@ class CameraInput:
             return
         text = 'camera is calibrated: positions are metric (mean adult face size)'
         if self.rectified:
-            text += f'; images of {self.image_topic} count as rectified: P is used, not K and D'
+            text += f'; images of {self.image_topic} are taken as rectified: P is used, not K and D'
             text += _other_camera(info)
         if self._said.get('camera_info') != text and self._logger('camera_info').info(
             text, throttle_duration_sec=_WARNING_PERIOD
@@ -337,7 +337,7 @@ class CameraInput:
             self._said['camera_info'] = text
 
     def _note_frame(self, frame: str) -> None:
-        """Say what is wrong with the frame of the images."""
+        """Log what is wrong with the frame of the images."""
         self.frame_problem = frame_problem(frame)
         if self.frame_problem:
             self._warn_once('frame_id', f'{self.image_topic}: {self.frame_problem}')
@@ -349,7 +349,7 @@ class CameraInput:
 
 
 def _other_camera(info: CameraInfo) -> str:
-    """Say where the poses of a stereo pair's second camera start from."""
+    """Return a remark on the origin of the poses of a stereo pair's second camera."""
     tx, ty = info.p[3], info.p[7]
     if not (tx or ty):
         return ''

@@ -28,9 +28,9 @@ MARK = 'headpose'
 PERIOD = 1.0
 """Seconds between two messages."""
 SILENT_AFTER = 2.0
-"""A camera that sent nothing for so many seconds is silent."""
+"""A camera that sent nothing for this many seconds is silent."""
 STILL_AFTER = 2.0
-"""A picture that was the same for so many seconds stands still."""
+"""An image that did not change for this many seconds is frozen."""
 _STALE_AFTER = 1.0  # s: an image this old says little about now
 _AHEAD = 0.1  # s: clocks of two machines in step differ by less
 
@@ -48,10 +48,10 @@ class Finding:
     text: str
 
 
-#: What a lifecycle node says while it does nothing.
+#: Status of a lifecycle node that is not active.
 NOT_ACTIVE = Finding(WARN, 'not active: ros2 lifecycle set <node> configure, then activate')
-#: What a lazy node says while nobody wants its results.
-RESTING = Finding(OK, 'rests, as nobody subscribes to its results (parameter lazy)')
+#: Status of a lazy node without subscribers.
+RESTING = Finding(OK, 'resting: its results have no subscribers (parameter lazy)')
 
 
 @dataclass
@@ -94,8 +94,8 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
         found.append(
             Finding(
                 WARN,
-                f'{topic}: a publisher does not connect, QoS policy {camera.unmet_policy}: set '
-                'input.reliability to best_effort, or change the camera',
+                f'{topic}: a publisher is incompatible, QoS policy {camera.unmet_policy}: set '
+                'image_reliability to best_effort, or change the camera',
             )
         )
     if silence > SILENT_AFTER:
@@ -112,10 +112,10 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
 
 def _why_silent(camera: CameraInput, publishers: int) -> str:
     if publishers:
-        return f'{publishers} publisher(s), no message; is the camera running, does its QoS match?'
+        return f'{publishers} publisher(s), no message; is the camera running, is its QoS compatible?'
     return (
-        f'nobody publishes it; start the camera, or remap: -r {camera.image_name}:=<its topic> '
-        '(image_topic:=<its topic> in our launch files)'
+        f'it has no publisher; start the camera, or remap: -r {camera.image_name}:=<its topic> '
+        '(image_topic:=<its topic> in the launch files)'
     )
 
 
@@ -133,8 +133,8 @@ def _stamp_findings(camera: CameraInput, now: Time) -> list[Finding]:
         return [
             Finding(
                 WARN,
-                f'{camera.image_topic}: images are stamped {-age:.1f} s in the future: put the '
-                "clocks of the machines in step, or set use_sim_time as the camera's",
+                f'{camera.image_topic}: images are stamped {-age:.1f} s in the future: synchronise '
+                'the clocks of the machines, or set use_sim_time as for the camera',
             )
         ]
     return []
@@ -146,8 +146,8 @@ def _still_findings(camera: CameraInput) -> list[Finding]:
     return [
         Finding(
             WARN,
-            f'{camera.image_topic}: the picture has stood still for {camera.still.seconds:.0f} s: '
-            'restart the camera; a source that is one image file is such a picture',
+            f'{camera.image_topic}: the image has not changed for {camera.still.seconds:.0f} s: '
+            'restart the camera; expected where the source is a single image file',
         )
     ]
 
@@ -177,17 +177,17 @@ def _calibration_findings(camera: CameraInput) -> list[Finding]:
 
 
 def clock_findings(node: GuardedNode) -> list[Finding]:
-    """Return what is wrong with simulated time: without /clock, time stands still."""
+    """Return what is wrong with simulated time: without /clock, time does not advance."""
     clock = node.get_clock()
     publishers = node.count_publishers('/clock')
     simulated = isinstance(clock, ROSClock) and clock.ros_time_is_active
     if not simulated or (publishers and clock.now().nanoseconds):
         return []
-    said = 'sent nothing yet' if publishers else 'has no publisher'
+    state = 'has no message yet' if publishers else 'has no publisher'
     return [
         Finding(
             WARN,
-            f'use_sim_time is true and /clock {said}: start the simulator, or ros2 bag play with '
+            f'use_sim_time is true and /clock {state}: start the simulator, or ros2 bag play with '
             '--clock, or set use_sim_time to false',
         )
     ]
@@ -233,7 +233,7 @@ def camera_values(camera: CameraInput, rates: Rates) -> dict[str, Any]:
 
 
 def failure_status(node: str, failures: Failures) -> Any:
-    """Return the status of what failed in a node: a warning while it does, counts for ever."""
+    """Return the status of what failed in a node: a warning for a while, counts for ever."""
     found = [Finding(WARN, f'{failure.place}: {failure.text}') for failure in failures.recent()]
     return status(f'{node}: failures', found, failures.counts(), '')
 
