@@ -14,7 +14,7 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-driver test faults soak train-smoke bench bench-check lint types clean
+.PHONY: help demo demo-driver docs test faults soak train-smoke bench bench-check lint types clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
@@ -58,6 +58,9 @@ $(VENV)/.benched-with: $(VENV)/.installed benchmarks/requirements.txt
 	-$(PIP) --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
+docs: $(VENV)/.documented-with  ## this documentation as a site in out/site; fails on a broken link
+	$(BIN)/python -m sphinx -b html -W --keep-going -q -d "$(OUT)/doctrees" docs "$(OUT)/site"
+
 clean:  ## delete everything that these targets and colcon made here
 	rm -rf $(VENV) build install log dist "$(OUT)" .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -98,6 +101,11 @@ $(VENV)/.installed-with-torch: $(VENV)/.installed
 # What draws faces, beside what the demonstration needs.
 $(VENV)/.rendered-with: $(VENV)/.installed training/pyproject.toml
 	$(PIP) -e './training[demo]'
+	@touch $@
+
+# What makes the site.
+$(VENV)/.documented-with: $(VENV)/.installed
+	$(PIP) 'headpose-ros[docs]'
 	@touch $@
 
 # By name, not by path: the package of the lines above satisfies it, and only the extra's own

@@ -29,7 +29,6 @@ author = 'headpose_ros maintainers'
 version = release = __version__
 
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
-myst_enable_extensions = ['attrs_inline']
 myst_heading_anchors = 4  # as repositories number their headings
 suppress_warnings = ['myst.header']  # generated tables begin below a title
 exclude_patterns = ['parameters.md']
@@ -38,6 +37,8 @@ nitpicky = True
 nitpick_ignore_regex = [('py:.*', r'(?!headpose_ros\.).*')]
 html_theme = 'sphinx_rtd_theme'
 html_theme_options = {'navigation_depth': 3, 'collapse_navigation': True}
+html_static_path = ['_static']
+html_css_files = ['site.css']
 html_show_sourcelink = False
 html_copy_source = False
 html_show_copyright = False
@@ -45,6 +46,7 @@ html_show_copyright = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # see written_signature
 
@@ -118,15 +120,18 @@ def written_signature(
     if what == 'method':
         text = re.sub(r'^\((self|cls)(, )?', '(', text)
     head, _, tail = text.partition(') -> ')
-    return (f'{head})', tail) if tail else (text, '')
+    return (f'{head})', '' if what == 'class' else tail) if tail else (text, '')
 
 
 def plain_comments(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
-    """Let comments of attributes be sentences: no type before a colon, no link before STATE_."""
+    """Let comments of attributes be sentences: no type before a colon, no link before STATE_.
+
+    The empty comment in front is what napoleon takes for the type.
+    """
     if what in ('attribute', 'data'):
-        lines[:] = ['', *(re.sub(r'(?<=\w)_(?!\w)', r'\_', line) for line in lines)]
+        lines[:] = ['..', '', *(re.sub(r'(?<=\w)_(?!\w)', r'\_', line) for line in lines)]
 
 
 def report_missing(
