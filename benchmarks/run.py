@@ -151,8 +151,9 @@ def page(content: dict[str, Any]) -> str:
         '# Performance',
         '',
         'Written by `make bench` from the numbers in [performance.json](performance.json).',
-        'Rows are timed in turn, round after round, each in its own process. Ratios are medians over',
-        'the rounds, so that a busy machine slows both sides alike: compare those, not milliseconds.',
+        'Rows are timed in turn, round after round, each in its own process. Ratios are medians',
+        'over the rounds, so that a busy machine slows both sides alike: compare those, not',
+        'milliseconds.',
         'All rows run on the CPU. [Notes](notes/index.md#speed-and-weight) have what was tried.',
         '',
         f'{about["processor"]}, {about["cores"]} cores, load {about["load"]:.1f} at the end '

@@ -90,7 +90,9 @@ def _api(marker: re.Match[str]) -> str:
     """Return the directives for a module, or for one name of it, with its public submodules."""
     module, member = marker[1], marker[2]
     if member:
-        return _directive(f'{module}.{member}', _kind(getattr(importlib.import_module(module), member)))
+        return _directive(
+            f'{module}.{member}', _kind(getattr(importlib.import_module(module), member))
+        )
     package = importlib.import_module(module)
     parts = [_directive(module, 'module')]
     for part in pkgutil.iter_modules(getattr(package, '__path__', [])):
@@ -111,7 +113,7 @@ def _directive(name: str, kind: str) -> str:
 def written_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Return the signature with its annotations as the sources have them: NDArray, not its parts."""
+    """Return the signature with annotations as the sources have them: NDArray, not its parts."""
     try:
         text = str(inspect.signature(obj))
     except (TypeError, ValueError):

@@ -367,8 +367,8 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         'doctor',
         help='examine the running graph: why is nothing published, and what to do',
-        description='Exit code: 0 when all is well, 1 after a warning or an error. docs/troubleshooting.md '
-        'explains every message.',
+        description='Exit code: 0 when all is well, 1 after a warning or an error. '
+        'docs/troubleshooting.md explains every message.',
     )
     parser.add_argument(
         '--seconds', type=float, default=3.0, help='how long to collect messages (%(default)s)'

@@ -171,7 +171,9 @@ def test_wheels_of_build_and_run_are_the_same_release(pyproject):
     assert {n: build[n] for n in both} == {n: run[n] for n in both}
 
 
-@pytest.mark.parametrize('key', ['requires', 'dependencies', 'torch', 'tools', 'demo', 'docs', 'test'])
+@pytest.mark.parametrize(
+    'key', ['requires', 'dependencies', 'torch', 'tools', 'demo', 'docs', 'test']
+)
 def test_every_requirement_is_a_range(pyproject, key):
     ranges = pyproject_list(pyproject, key)
     ranges.pop('headpose-ros', None)

@@ -325,7 +325,8 @@ class CameraNode(GuardedNode):
         if self._problem:
             found.append(Finding(ERROR, self._problem))
         elif not self.finished and silence > SILENT_AFTER + 2.0 / rate:
-            what = 'is it plugged in? the node keeps opening it' if self._source.is_live else 'see the log'
+            live = self._source.is_live
+            what = 'is it plugged in? the node keeps opening it' if live else 'see the log'
             found.append(Finding(ERROR, f'no frames from {name} for {silence:.0f} s: {what}'))
         values = {'source': name, 'frames': self._frames, 'at its end': self.finished}
         return [status(f'{self.get_name()}: source', found, values, self._config.frame_id)]

@@ -387,7 +387,9 @@ def _problem(topic: str, report: Report | None) -> str:
         return report.reason or f'the driver is {report.presence}'
     if not report.neutral_known:
         return 'the neutral pose is not known yet'
-    return 'the eyes are hidden: nothing that needs them is judged' if report.eyes == 'hidden' else ''
+    if report.eyes == 'hidden':
+        return 'the eyes are hidden: nothing that needs them is judged'
+    return ''
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -149,8 +149,9 @@ class _Doctor:
             if count > 1:
                 self.report.add(
                     _ERROR,
-                    f'{count} nodes have the name {name}: parameters, services and ids of faces mix; '
-                    'stop one, or start it in another namespace (namespace:=... in the launch files)',
+                    f'{count} nodes have the name {name}: parameters, services and ids of faces '
+                    'mix; stop one, or start it in another namespace (namespace:=... in a launch '
+                    'file)',
                 )
 
     def _pose_nodes(self) -> list[tuple[str, str]]:
@@ -179,10 +180,13 @@ class _Doctor:
             steps = 'configure and activate' if state == 'unconfigured' else 'activate'
             self.report.add(
                 _ERROR,
-                f'{full} is {state}: ros2 lifecycle set {full} ... ({steps}); its log has the reason',
+                f'{full} is {state}: ros2 lifecycle set {full} ... ({steps}); its log has the '
+                'reason',
             )
         else:
-            self.report.add(_ERROR, f'{full} does not respond: it hangs or still starts; see its log')
+            self.report.add(
+                _ERROR, f'{full} does not respond: it hangs or still starts; see its log'
+            )
         try:
             subscribed = self.node.get_subscriber_names_and_types_by_node(name, namespace)
         except RuntimeError:

@@ -112,7 +112,7 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
 
 def _why_silent(camera: CameraInput, publishers: int) -> str:
     if publishers:
-        return f'{publishers} publisher(s), no message; is the camera running, is its QoS compatible?'
+        return f'{publishers} publisher(s), no message; is the camera running, its QoS compatible?'
     return (
         f'it has no publisher; start the camera, or remap: -r {camera.image_name}:=<its topic> '
         '(image_topic:=<its topic> in the launch files)'
