@@ -31,7 +31,6 @@ version = release = __version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 myst_heading_anchors = 4  # as repositories number their headings
 suppress_warnings = ['myst.header']  # generated tables begin below a title
-exclude_patterns = ['parameters.md']
 nitpicky = True
 # Names of other projects are not looked up: the site builds without the Internet.
 nitpick_ignore_regex = [('py:.*', r'(?!headpose_ros\.).*')]

@@ -11,7 +11,7 @@ _NHTSA = 'NHTSA visual-manual driver distraction guidelines, 78 FR 24817 (2013)'
 _ATTEND = 'AttenD, Kircher and Ahlström (2009)'
 _PERCLOS = 'Wierwille et al., DOT HS 808 247 (1994); Dinges and Grace, FHWA-MCRT-98-006 (1998)'
 _BLINKS = 'Stern, Walrath and Goldstein (1984)'
-_OURS = 'ours, see docs/driver.md'
+_OURS = 'ours, see docs/nodes/driver.md'
 
 
 @dataclass(frozen=True)

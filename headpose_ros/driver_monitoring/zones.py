@@ -214,7 +214,7 @@ def read_zones(path: str | Path, drive: str = '') -> Zones:
     """Read a zones file.
 
     Args:
-        path: The file; docs/driver.md has its form.
+        path: The file; docs/nodes/driver.md has its form.
         drive: One of `DRIVES`, empty for that of the file.
 
     Raises:

@@ -95,7 +95,7 @@ def _image_findings(camera: CameraInput, now: Time, publishers: int) -> list[Fin
             Finding(
                 WARN,
                 f'{topic}: a publisher is incompatible, QoS policy {camera.unmet_policy}: set '
-                'image_reliability to best_effort, or change the camera',
+                'input.reliability to best_effort, or change the camera',
             )
         )
     if silence > SILENT_AFTER:
