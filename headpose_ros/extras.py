@@ -1,4 +1,4 @@
-"""Packages that not every installation has: one line says how to get a missing one."""
+"""Packages that not every installation has: one line has what installs a missing one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def how_to_get(module: str) -> str:
 
 @contextmanager
 def needed_by(user: str) -> Iterator[None]:
-    """Turn a missing package into one line that says what needs it and how to get it.
+    """Turn a missing package into one line with what needs it and the command that installs it.
 
     Args:
         user: What needs it, such as `headpose plot`.

@@ -22,7 +22,7 @@ from ament_index_python.packages import (
 from launch.actions import DeclareLaunchArgument, ExecuteLocal, LogInfo, Shutdown
 from launch_ros.actions import Node
 
-#: A node that ended is started again after so many seconds, and so often.
+#: A node that ended is restarted after this time, s, and this often.
 RESPAWN_DELAY, RESPAWN_RETRIES = 2.0, 100
 
 _TRUE_FALSE = ('true', 'false')
@@ -130,7 +130,7 @@ def given(values: Values, *names: str) -> dict[str, str]:
 
 
 def number(text: str) -> float | str:
-    """Return a number, or the text where it is none: then the node says what it expects."""
+    """Return a number, or the text where it is none: then the node reports what it expects."""
     try:
         return float(text)
     except ValueError:
@@ -167,7 +167,7 @@ def our_node(values: Values, name: str, parameters: Mapping[str, Any]) -> Node:
 
 
 def rviz(values: Values, layout: str) -> Node | LogInfo:
-    """Return the action that starts RViz, or one that says why there is none.
+    """Return the action that starts RViz, or one that logs why there is none.
 
     Args:
         values: The launch arguments.

@@ -25,7 +25,7 @@ _OPENCV_HEADER = re.compile(r'\A%YAML:1\.\d[^\n]*\n')
 
 
 class YamlError(HeadposeError, ValueError):
-    """A text that is not read; the message says why.
+    """A text that is not read; the message has the reason.
 
     Attributes:
         line: Where, from 1.

@@ -323,7 +323,7 @@ def test_topics_that_are_taken_need_a_namespace(
     once, twice = tmp_path / 'once', tmp_path / 'twice'
     annotate_bag(analyzer, BagOptions(recording(tmp_path / 'in', pictures[:2]), once))
     said = _refusal(analyzer, BagOptions(once, twice))
-    assert 'already has /faces' in said and 'choose --namespace' in said
+    assert 'already has /faces' in said and 'choose a --namespace' in said
     assert annotate_bag(analyzer, BagOptions(once, twice, namespace='b')).images == 2
 
 

@@ -39,7 +39,7 @@ _FLOOR = 1e-3
 
 
 class CcrBlockOutputs(NamedTuple):
-    """What one block says about B crops.
+    """Outputs of one block for B crops.
 
     Attributes:
         angle_logits: (B, 3, 66) bins of pitch, yaw, roll.
@@ -110,7 +110,7 @@ class LandmarkBranch(nn.Module):
 
 
 class Exchange(nn.Module):
-    """What one block tells the next: the information map, and the pose map for its middle.
+    """What one block passes to the next: the information map, and the pose map for its middle.
 
     Args:
         width: Channels C of the features.
@@ -162,7 +162,7 @@ class Ccr(nn.Module):
         """Predict with the last block.
 
         Args:
-            crops: (B, 3, 256, 256) RGB, normalised as the registry says.
+            crops: (B, 3, 256, 256) RGB, normalised as the registry states.
 
         Returns:
             Rotation (B, 3, 3), points (B, N, 2), maps (B, N, 64, 64), and visibility (B, N)

@@ -28,7 +28,7 @@ _POSE_PARAMETERS = 6
 
 
 class MnnOutputs(NamedTuple):
-    """What the full network says about B crops.
+    """Outputs of the full network for B crops.
 
     Attributes:
         pose: (B, 6) parameters under direct supervision (L_ED): pitch, yaw, roll in radians as in
@@ -184,7 +184,7 @@ class Mnn(nn.Module):
         """Predict pose, and with a decoder landmarks and visibility.
 
         Args:
-            crops: (B, 3, S, S) RGB, normalised as the registry says.
+            crops: (B, 3, S, S) RGB, normalised as the registry states.
 
         Returns:
             Rotation (B, 3, 3); points (B, N, 2), maps (B, N, S, S) and visibility (B, N)

@@ -93,7 +93,7 @@ class MnnDirect(nn.Module):
         """Predict pose, landmarks, visibility, eyes, mouth, and how far each is to be relied on.
 
         Args:
-            crops: (B, 3, S, S) RGB, normalised as the registry says.
+            crops: (B, 3, S, S) RGB, normalised as the registry states.
 
         Returns:
             All outputs but maps and depth, N = 68.

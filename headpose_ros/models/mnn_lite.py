@@ -2,12 +2,12 @@
 
 The heads of MNN (pose, landmarks, visibility) on an inverted-residual trunk (Sandler et al.,
 CVPR 2018), with a top-down path to 32 x 32 landmark maps that are read out as expectations. Two
-heads say the pose, and their mean is taken: one sees the pooled features and the landmarks, the
-other the landmarks alone. The first is better on pictures like those that it learned from, the
+heads estimate the pose, and their mean is taken: one sees the pooled features and the landmarks,
+the other the landmarks alone. The first is better on pictures like those that it learned from, the
 second hardly minds others: it learned from true landmarks and saw no pictures at all. 128 x 128
 input, under 0.15 GMAC.
 
-Further heads say how far the answers can be trusted, how far eyes and mouth are open, and whether
+Further heads estimate the errors of these outputs, how far eyes and mouth are open, and whether
 there is a face at all.
 """
 
@@ -178,7 +178,7 @@ class MnnLite(nn.Module):
         """Predict pose, landmarks and visibility.
 
         Args:
-            crops: (B, 3, 128, 128) RGB, normalised as the registry says.
+            crops: (B, 3, 128, 128) RGB, normalised as the registry states.
 
         Returns:
             All outputs but depth, N = 68; maps (B, 68, 32, 32).

@@ -181,7 +181,7 @@ class Parts3d(nn.Module):
         """Predict 3-D landmarks, and the rotation of the mean face onto them.
 
         Args:
-            crops: (B, 3, S, S) RGB, normalised as the registry says; S is 384 in the paper.
+            crops: (B, 3, S, S) RGB, normalised as the registry states; S is 384 in the paper.
 
         Returns:
             Rotation (B, 3, 3), points (B, N, 2), maps (B, N, S, S), visibility (B, N) from the

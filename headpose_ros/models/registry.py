@@ -141,7 +141,7 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def describe(spec: ModelSpec, options: Mapping[str, Any]) -> dict[str, str]:
-    """Return how a network is fed, as the headers of its files say it.
+    """Return how a network is fed, as the headers of its files hold it.
 
     Args:
         spec: How it is fed.
@@ -158,7 +158,7 @@ def describe(spec: ModelSpec, options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def spec_of(header: Mapping[str, str], source: object) -> ModelSpec:
-    """Return the registry's line, with what the header of a file says otherwise.
+    """Return the registry's line, with what the header of a file overrides.
 
     Args:
         header: As :func:`describe` returns it; only the model must be there.

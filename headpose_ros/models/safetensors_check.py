@@ -1,7 +1,7 @@
 """Weights of other people's making, checked before anything is built from them; without PyTorch.
 
-The header of a safetensors file says what the file holds; it is compared with the file here, byte
-by byte, and what it says of the network is held within bounds. The format: eight bytes with the
+The header of a safetensors file lists what the file holds; it is compared with the file here, byte
+by byte, and what it states about the network is bounded. The format: eight bytes with the
 length of the header, little-endian; the header, a JSON object; the tensors.
 """
 
@@ -47,7 +47,7 @@ class WeightsFileError(HeadposeError, ValueError):
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """What the header says of a tensor.
+    """What the header states about a tensor.
 
     Attributes:
         dtype: Such as `F16`.
@@ -68,7 +68,7 @@ class CheckedWeights:
 
     Attributes:
         content: The file.
-        metadata: What it says of the network.
+        metadata: What it states about the network.
         tensors: What it holds.
     """
 

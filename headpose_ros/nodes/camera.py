@@ -35,7 +35,7 @@ from headpose_ros.sources.virtual_camera import open_stream
 _MAX_SIDE = 16384
 #: Pauses before a device that is gone is opened again, s: the first, and the longest.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-#: A device that gave frames for so long is there again, s; one that comes and goes is still lost.
+#: A device that gave frames for this time is back, s; one that comes and goes is still lost.
 _STEADY = 10.0
 
 
@@ -267,7 +267,7 @@ class CameraNode(GuardedNode):
                     self._publish(frame, stamp)
 
     def _read_device(self) -> Bgr | None:
-        """Return the next frame of the device; None when it is gone, in whatever way it says so."""
+        """Return the next frame of the device; None when it is gone, however it reports that."""
         with self.barrier(self._source.name):
             return self._source.read()
         return None

@@ -38,7 +38,7 @@ from headpose_ros.srv import CalibrateZone, StoreDriver
 
 #: Images are looked at for a cover so often, s of their stamps.
 _COVER_PERIOD = 0.2
-#: A zone is looked at for so long to calibrate it, s.
+#: Bounds of the time in which a zone is calibrated, s.
 _SHORTEST_LOOK, _LONGEST_LOOK = 0.5, 60.0
 
 
@@ -345,7 +345,7 @@ def _looking_time(duration: float) -> float:
     """Return the seconds that a request asks for; 0 for none.
 
     Raises:
-        HeadposeError: Nobody looks so long, or it is no number.
+        HeadposeError: It is out of these bounds, or not a number.
     """
     # Written so that NaN fails too.
     if not (duration == 0 or _SHORTEST_LOOK <= duration <= _LONGEST_LOOK):

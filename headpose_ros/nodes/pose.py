@@ -51,7 +51,7 @@ from headpose_ros.ros.node.worker import JOIN, Watch, Worker
 from headpose_ros.ros.output.face_publisher import FacePublisher
 from headpose_ros.ros.output.hri import HriFaces
 
-#: A worker that has images and gives no answer for so long has stalled, s.
+#: A worker that has images and gives no result for this time has stalled, s.
 STALLED_AFTER = 4.0
 
 #: How often a node that is lazy looks for subscribers, s: less than a frame of most cameras.
@@ -318,7 +318,7 @@ class PoseNode(AutostartNode):
         return [Finding(ERROR, f'{text}: the network may hang; restart the node')]
 
     def _stalled(self, text: str) -> None:
-        """End the process over a worker that has stalled, unless a parameter says to stay."""
+        """End the process over a worker that has stalled, unless exit_on_stall is false."""
         if self._config.exit_on_stall:
             self.end(f'{text}: the process ends (set exit_on_stall to false to keep it)')
 

@@ -82,7 +82,7 @@ def measured_size(
         position: (3,) metres, where the mean face fits.
 
     Returns:
-        None where the depth says nothing about this face: holes, something in the way, or a size
+        None where the depth does not measure this face: holes, something in the way, or a size
         that no face has.
     """
     chosen = _INNER[visibility[_INNER] > _VISIBLE]

@@ -69,7 +69,7 @@ class Face:
         visibility: float64 (68,) probability that the point is not hidden; (0,) without.
         landmark_confidence: float64 (68,) probability mass of the network's map near the
             point; (0,) without.
-        confidence: How sure it is that this is a face, 0..1: the network's score, or the detector's
+        confidence: Probability that this is a face, 0..1: the network's score, or the detector's
             of the last detection where the network has none.
         position: float64 (3,) metres, the sellion in the optical frame, smoothed in videos; None
             without a calibrated camera or landmarks.
@@ -77,13 +77,13 @@ class Face:
             eye: gap of the lids over that of the relaxed open eye, 0..1. The mouth: gap of the
             inner lips over the distance of the mouth's corners.
         landmark_error: float64 (68,) px, expected distance of each landmark from the truth; (0,)
-            for a network that does not tell.
+            for a network that does not estimate it.
         rotation_error: Expected angle between the raw rotation and the true one, radians; NaN
-            for a network that does not tell.
+            for a network that does not estimate it.
         covariance: float64 (6, 6) of position and rotation, in m^2, m rad and rad^2, along and
             about the axes of the optical frame; NaN in the block of one that is unknown. The
-            rotation's comes from `rotation_error`; where the network does not tell, from the
-            smoothing filter, which knows of noise only.
+            rotation's comes from `rotation_error`; where the network does not estimate it,
+            from the smoothing filter, which covers noise only.
         interpupillary_distance: Metres between the pupils: the size of the face that the position
             rests on. NaN without a position.
         distance_is_measured: Whether a depth image of this moment gave the distance.

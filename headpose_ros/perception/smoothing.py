@@ -19,7 +19,7 @@ from headpose_ros.perception.faces import Pose, Twist
 
 Array = NDArray[np.float64]
 
-#: After a longer silence than this, s, an old velocity says nothing: the filter starts anew.
+#: After a longer silence than this, s, an old velocity is worthless: the filter restarts.
 _LONGEST_GAP = 0.5
 #: So many measurements in a row that do not fit are no outliers: the head is there now.
 _OUTLIERS_BELIEVED = 3
@@ -103,7 +103,7 @@ class PoseFilter:
             stamp: Time of the measurement in seconds. Not after the last one, or long after it:
                 the filter starts anew.
             pose: Measured in the optical frame; its position may be missing.
-            doubt: Expected error of the rotation, rad; NaN where the network does not tell.
+            doubt: Expected error of the rotation, rad; NaN where the network does not estimate it.
 
         Returns:
             The pose, whose position is missing where the measured one is, and how fast it changes.

@@ -1,4 +1,4 @@
-"""Whether the two forms of weights, `.safetensors` and `.onnx`, say the same of the same crops."""
+"""Whether both forms of weights, `.safetensors` and `.onnx`, give the same for the same crops."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ _UNKNOWN_TYPE = (HeadposeError, ImportError, AttributeError, LookupError, ValueE
 #: What a summary remarks; more is as a rule the same with other numbers.
 _MOST_REMARKS = 8
 _ZERO = QosTime(0, 0)
-#: What `ros.qos.reliable` says, in the terms of a bag.
+#: The profile of `ros.node.qos.reliable`, in the terms of a bag.
 _RELIABLE = Qos(
     QosHistory.KEEP_LAST,
     10,
@@ -169,7 +169,7 @@ def _plan(reader: Recording, options: BagOptions) -> _Plan:
     taken = {c.topic for c in reader.connections} & {prefix + name for name in _OURS}
     if taken:
         raise BagError(
-            f'{options.source} already has {", ".join(sorted(taken))}: choose --namespace for ours'
+            f'{options.source} already has {", ".join(sorted(taken))}: choose a --namespace'
         )
     info = infos[0] if infos else None
     # The first calibration may follow the first image, which was taken by the same camera.

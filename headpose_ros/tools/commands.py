@@ -25,7 +25,7 @@ def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser, model: str, device: str) -> None:
-    """Add --model and --device with these defaults; empty: what the params file says."""
+    """Add --model and --device with these defaults; empty: as in the params file."""
     said = f' ({model})' if model else '; empty: as in the params file'
     parser.add_argument('--model', default=model, help=f'network or .safetensors file{said}')
     said = f' ({device})' if device else '; empty: as in the params file'

@@ -1,4 +1,4 @@
-"""What a recording tells about the driver: signals, states and events over time."""
+"""The driver in a recording: signals, states and events over time."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def read_drive(recording: Path, namespace: str = '') -> Drive:
             if c.topic == _beside(states.topic) and c.msgtype == type_name(DriverEvent)
         ]
         read = list(_messages(reader, [states, *events]))
-    told = [message for message in read if isinstance(message, DriverState)]
-    if not told:
+    states = [message for message in read if isinstance(message, DriverState)]
+    if not states:
         raise RecordingError(f'{recording} has no message on {states.topic}: nothing to show')
-    return drive_of(told, [message for message in read if isinstance(message, DriverEvent)])
+    return drive_of(states, [message for message in read if isinstance(message, DriverEvent)])
 
 
 def drive_of(states: list[Any], events: list[Any]) -> Drive:
-    """Return what messages tell.
+    """Return the drive that messages describe.
 
     Args:
         states: headpose_ros/DriverState, at least one, in order.

@@ -31,7 +31,7 @@ class DriverPanel:
 
     Args:
         size: Width and height of the camera's pictures, px.
-        told: All events that were told, times as in `draw`.
+        told: All events that were reported, times as in `draw`.
         true: What really happened; empty for not known.
         seconds: Length of the drive.
         options: The limits.
@@ -109,10 +109,10 @@ class DriverPanel:
             draw.rounded_rectangle((left, y + 17, end, y + 25), 4, color)
 
     def _draw_events(self, draw: ImageDraw.ImageDraw, time: float) -> None:
-        """Write what happens now: as told, and as it is."""
+        """Write what happens now: as reported, and as it is."""
         left, y = self._size[0] + 16, 346
         for label, events, color in (
-            ('told', [e for e in self._told if e.known <= time], _TOLD),
+            ('reported', [e for e in self._told if e.known <= time], _TOLD),
             ('true', self._true, _TRUE),
         ):
             if label == 'true' and not self._true:
@@ -145,7 +145,7 @@ class DriverPanel:
             _write(draw, (self._x(second), bottom), f'{second}', 11, _FAINT, 'mm')
         _write(draw, (104, bottom), 'seconds', 11, _FAINT, 'rm')
         x = self._canvas[0] - 10
-        for text, color in (('told', _TOLD), ('true', _TRUE))[: self._rows]:
+        for text, color in (('reported', _TOLD), ('true', _TRUE))[: self._rows]:
             _write(draw, (x, self._size[1] - 8), text, 12, color, 'rb', True)
             x -= 40
         return canvas

@@ -26,7 +26,7 @@ class Panel:
     """One diagram of the picture.
 
     Attributes:
-        label: What the vertical axis says.
+        label: Label of the vertical axis.
         columns: Columns of the table to draw, with the style of each line.
         limits: Range that is shown at least.
     """

@@ -124,7 +124,7 @@ def _draw_panel(axes: Axes, panel: _Panel, drive: Drive, truth: Truth | None) ->
 
 
 def _draw_lanes(axes: Axes, lanes: list[str], drive: Drive, truth: Truth | None) -> None:
-    """Draw events as bars: the truth in the upper half of each lane, what was told in the lower."""
+    """Draw events as bars: the truth in the upper half of each lane, reports in the lower."""
     for lane, kind in enumerate(lanes):
         for events, place, color in (
             (truth.events if truth else (), lane - 0.36, TRUE),
@@ -136,10 +136,10 @@ def _draw_lanes(axes: Axes, lanes: list[str], drive: Drive, truth: Truth | None)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
     axes.set_yticks(range(len(lanes)), [kind.replace('_', ' ') for kind in lanes])
     axes.grid(axis='x', alpha=0.25)
-    axes.plot([], [], 's', color=TOLD, label='told')
+    axes.plot([], [], 's', color=TOLD, label='reported')
     if truth is not None:
         axes.plot([], [], 's', color=TRUE, label='true')
-    axes.plot([], [], 's', markerfacecolor='white', color=TOLD, label='told, then out of sight')
+    axes.plot([], [], 's', markerfacecolor='white', color=TOLD, label='reported, then lost')
     axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, fontsize='small', frameon=False)
 
 

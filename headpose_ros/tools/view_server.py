@@ -42,7 +42,7 @@ _SAFE_HEADERS = {
 
 
 class Shown(Protocol):
-    """What is served: the newest picture and what there is to say.
+    """What is served: the newest picture and the values beside it.
 
     Attributes:
         watched: How many pages are open.
@@ -119,7 +119,7 @@ def application(shown: Shown, panels: Sequence[Any], host: str, token: str) -> w
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on can be reached from this machine alone."""
+    """Return whether an address to listen on can be reached from this machine alone."""
     if host == 'localhost':
         return True
     address = _address(host)

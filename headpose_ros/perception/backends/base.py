@@ -21,7 +21,7 @@ Model: TypeAlias = Union['WeightsFile', 'LoadedModel']
 
 
 class BackendError(HeadposeError):
-    """A backend cannot run this network on this machine; the text says why."""
+    """A backend cannot run this network on this machine; the message has the reason."""
 
 
 class Backend(ABC):

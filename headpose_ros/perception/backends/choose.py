@@ -161,7 +161,7 @@ def make(model: Model, device: Device, name: str) -> Backend:
         name: One of `BACKENDS` except `auto`.
 
     Raises:
-        BackendError: It does not work here; the text says why.
+        BackendError: It does not work here; the message has the reason.
         WeightsError: The weights are damaged, or of another network.
     """
     if name == 'torch':
@@ -187,7 +187,7 @@ def _in_torch(model: Model) -> LoadedModel:
     """Return the network in PyTorch.
 
     Raises:
-        BackendError: PyTorch or another package is missing; the text says how to get it.
+        BackendError: PyTorch or another package is missing; the message has the remedy.
     """
     try:
         from headpose_ros.models.weights import load_model

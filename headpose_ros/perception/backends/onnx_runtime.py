@@ -29,7 +29,7 @@ class OnnxRuntimeBackend(Backend):
         source: Where it comes from, for errors.
 
     Attributes:
-        made_from: sha256 of the weights that the file was made from; empty where it does not say.
+        made_from: sha256 of the weights that the file was made from; empty where it is unknown.
 
     Raises:
         BackendError: The package is missing, or cannot load the file.

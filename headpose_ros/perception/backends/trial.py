@@ -1,4 +1,4 @@
-"""What a network must say of its first crop before it is used."""
+"""What a network must give for its first crop before it is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headpose_ros.perception.backends.base import BackendError
 
 
 def check(readings: Mapping[str, NDArray[np.float32]], spec: ModelSpec) -> None:
-    """Look at what a backend says of one crop, see `Backend.run`.
+    """Check what a backend gives for one crop, see `Backend.run`.
 
     Weights whose numbers are all finite may still answer with NaN, for one crop or for every one.
 

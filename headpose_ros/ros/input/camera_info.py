@@ -32,7 +32,7 @@ _Matrix = NDArray[np.float64]
 
 
 class CameraInfoError(HeadposeError, ValueError):
-    """A camera_info that must not be used; the message says why."""
+    """A camera_info that must not be used; the message has the reason."""
 
 
 class CameraInfos:
@@ -72,7 +72,7 @@ def is_rectified(choice: str, topic: str) -> bool:
 def camera_model(
     info: Any, size: tuple[int, int] | None = None, rectified: bool = False
 ) -> CameraModel | None:
-    """Return the camera of a sensor_msgs/CameraInfo; None if it says "uncalibrated" (zero K or P).
+    """Return the camera of a sensor_msgs/CameraInfo; None if it is "uncalibrated" (zero K or P).
 
     Rays and poses are in the frame of the picture: from the optical centre of the camera that took
     it, x along its rows. R and the fourth column of P, which relate this frame to other ones, are

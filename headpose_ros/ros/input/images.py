@@ -26,7 +26,7 @@ Bgr = npt.NDArray[np.uint8]
 
 
 class ImageError(HeadposeError, ValueError):
-    """An image message or array that cannot be used; the message says why and what is expected."""
+    """An image message or array that cannot be used; the message has reason and remedy."""
 
 
 @dataclass(frozen=True)

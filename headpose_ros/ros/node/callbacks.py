@@ -26,7 +26,7 @@ from headpose_ros.ros.node.parameter_names import ParameterNames, unknown
 
 #: Each place logs a failure at most this often, s.
 LOG_PERIOD = 5.0
-#: A failure is diagnosed for so long, s.
+#: How long a failure is reported on /diagnostics, s.
 RECENT = 10.0
 #: Texts of errors may quote what a message holds: more than this many characters are cut.
 _LONGEST = 300
@@ -287,7 +287,7 @@ def _refused_parameters(wrong: str, parameters: list[Parameter[Any]]) -> SetPara
 
 
 def _refused_request(wrong: str, request: Any, response: Any) -> Any:
-    """Return a new response, as the old one may be half filled; it says why where it can."""
+    """Return a new response, as the old one may be half filled, with the reason if possible."""
     answer = type(response)()
     if 'message' in answer.get_fields_and_field_types():
         answer.message = wrong

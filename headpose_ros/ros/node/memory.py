@@ -1,4 +1,4 @@
-"""glibc's allocator, told that images come and go thirty times a second."""
+"""glibc's allocator, set up for images that come and go thirty times a second."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Worker(threading.Thread):
         super().__init__(target=work, name=name, daemon=True)
 
     def ends(self, within: float = JOIN) -> bool:
-        """Wait some seconds for the end; tell whether it came."""
+        """Wait some seconds for the end; return whether it came."""
         self.join(within)
         return not self.is_alive()
 

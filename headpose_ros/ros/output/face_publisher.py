@@ -1,4 +1,4 @@
-"""What the pose node tells about the faces of one camera: topics, TF frames, markers."""
+"""Publishes the faces of one camera: topics, TF frames, markers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class OutputOptions:
 
 
 class FacePublisher:
-    """Publishes the faces of one camera. Nothing is made that nobody listens to.
+    """Publishes the faces of one camera. Topics without subscribers cost nothing.
 
     Args:
         node: The node that publishes.

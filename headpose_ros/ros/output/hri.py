@@ -21,7 +21,7 @@ from headpose_ros.ros.output.messages import roi_message
 
 _ROOT = '/humans/faces'
 _FACE_TOPIC = re.compile(rf'{_ROOT}/([^/]+)/')
-#: Faces of a camera that sent nothing for so long, s, are tracked no more.
+#: Faces of a camera that sent nothing for this time, s, are no longer tracked.
 _SILENT_AFTER = 1.0
 #: FacialLandmarks of hri_msgs: the points of iBUG-68 under their own numbers, then both pupils.
 _PUPILS = ('right_eye', 'left_eye')
@@ -131,7 +131,7 @@ class HriFaces:
 
 
 def publish_if_subscribed(publisher: Any, make: Callable[[], Any]) -> None:
-    """Make and publish a message, unless nobody listens or there is none to make."""
+    """Make and publish a message, unless nothing subscribes or there is none to make."""
     if publisher.get_subscription_count() and (message := make()) is not None:
         publisher.publish(message)
 

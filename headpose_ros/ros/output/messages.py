@@ -27,7 +27,7 @@ _LONGEST_ID = 40  # characters of an id that an error quotes
 
 
 class FaceMessageError(HeadposeError, ValueError):
-    """A headpose_ros/Face that cannot be read; the message says why."""
+    """A headpose_ros/Face that cannot be read; the message has the reason."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def face_from_message(message: msg.Face) -> Face:
 
 
 def _check_landmarks(landmarks: msg.FacialLandmarks) -> None:
-    """Raise ValueError unless the arrays have the lengths that their message says."""
+    """Raise ValueError unless the arrays have the lengths that their message states."""
     count = len(landmarks.image_points) / 2
     if count not in (0, COUNT):
         raise ValueError(f'{count:g} landmarks: expected {COUNT} or none')
