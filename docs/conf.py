@@ -94,9 +94,10 @@ def _api(marker: re.Match[str]) -> str:
         )
     package = importlib.import_module(module)
     parts = [_directive(module, 'module')]
-    for part in pkgutil.iter_modules(getattr(package, '__path__', [])):
-        if not part.name.startswith('_'):
-            parts += [f'## {part.name}', _directive(f'{module}.{part.name}', 'module')]
+    for part in pkgutil.walk_packages(getattr(package, '__path__', []), f'{module}.'):
+        inside = part.name.removeprefix(f'{module}.')
+        if not inside.startswith('_') and '._' not in inside:
+            parts += [f'## {inside}', _directive(part.name, 'module')]
     return '\n\n'.join(parts)
 
 
