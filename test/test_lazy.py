@@ -93,19 +93,19 @@ def test_a_lazy_node_rests_until_somebody_subscribes_and_afterwards(desk):
     desk = desk(lazy='true')
     desk.listen(DiagnosticArray, '/diagnostics')
     desk.listen(TFMessage, '/tf')  # everybody who uses TF subscribes to it
-    assert desk.until(lambda: desk.says('rests'))
+    assert desk.until(lambda: desk.says('resting'))
     assert desk.until(lambda: not desk.images.get_subscription_count())
     status = [s for m in desk.messages['/diagnostics'] for s in m.status]
     assert status[-1].level == status[-2].level == b'\0', 'to rest is no fault'
 
     faces = desk.listen(Faces, 'faces')
     assert desk.until(lambda: any(answer.faces for answer in desk.messages['faces']))
-    assert desk.until(lambda: not desk.says('rests'))
+    assert desk.until(lambda: not desk.says('resting'))
     assert desk.until(lambda: desk.messages['/tf'])
 
     desk.node.destroy_subscription(faces)
     assert desk.until(lambda: not desk.images.get_subscription_count())
-    assert desk.until(lambda: desk.says('rests'))
+    assert desk.until(lambda: desk.says('resting'))
 
 
 def test_a_node_that_is_not_lazy_works_for_tf_alone(desk):
