@@ -58,7 +58,7 @@ $(VENV)/.benched-with: $(VENV)/.installed benchmarks/requirements.txt
 	-$(PIP) --no-deps -r benchmarks/requirements.txt
 	@touch $@
 
-docs: $(VENV)/.documented-with  ## this documentation as a site in out/site; fails on a broken link
+docs: $(VENV)/.documented-with  ## build the documentation as a site in out/site; fails on a broken link
 	$(BIN)/python -m sphinx -b html -W --keep-going -q -d "$(OUT)/doctrees" docs "$(OUT)/site"
 
 clean:  ## delete everything that these targets and colcon made here

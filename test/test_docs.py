@@ -291,6 +291,16 @@ def test_figures_of_the_weights_are_those_of_the_study() -> None:
             assert f'{value} {interval}' in study, f'{name(page)}: {value} {interval}'
 
 
+def test_figures_of_the_driver_are_those_of_the_study() -> None:
+    """Stale otherwise: headpose-train judge-driver-rendered writes the table that is quoted."""
+    study = (DOCS / 'studies' / 'driver_rendered.md').read_text(encoding='utf-8')
+    page = (DOCS / 'nodes' / 'driver.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| [^|]+ \| (\d+) \| ([\d.]+) \| ([\d.]+) \| -?[\d.]+ s \|$', page, re.M)
+    assert rows
+    for events, precision, recall in rows:
+        assert re.search(rf'\| {events} \| \d+ \| {precision} \| {recall} \|', study), events
+
+
 def test_the_page_of_times_is_made_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip('rclpy', reason='rclpy, which the page of a live node needs')
     import json
