@@ -476,7 +476,7 @@ def test_a_picture_that_stands_still_is_a_warning(desk, photo):
     assert one.until(lambda: (found := status()) is not None and said in found.message)
     found = one.statuses['pose: camera']
     assert found.level == DiagnosticStatus.WARN
-    assert 'a source that is one image file is such a picture' in found.message
+    assert 'expected where the source is a single image file' in found.message
 
 
 @pytest.mark.parametrize('kind', [Image, CompressedImage])
