@@ -89,10 +89,10 @@ def read_drive(recording: Path, namespace: str = '') -> Drive:
             if c.topic == _beside(states.topic) and c.msgtype == type_name(DriverEvent)
         ]
         read = list(_messages(reader, [states, *events]))
-    states = [message for message in read if isinstance(message, DriverState)]
-    if not states:
+    found = [message for message in read if isinstance(message, DriverState)]
+    if not found:
         raise RecordingError(f'{recording} has no message on {states.topic}: nothing to show')
-    return drive_of(states, [message for message in read if isinstance(message, DriverEvent)])
+    return drive_of(found, [message for message in read if isinstance(message, DriverEvent)])
 
 
 def drive_of(states: list[Any], events: list[Any]) -> Drive:
