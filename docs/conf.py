@@ -49,11 +49,12 @@ napoleon_attr_annotations = False
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'  # see written_signature
 
-#: Pages of the repository's root that are pages of the site, too.
+#: Pages elsewhere in the repository that are pages of the site, too.
 ROOT_PAGES = {
     'CONTRIBUTING.md': 'contributing',
     'SECURITY.md': 'security',
     'CHANGELOG.md': 'changelog',
+    'training/recipes/README.md': 'recipes',
 }
 _LINK = re.compile(r'(?<!!)\[([^]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)')
 _API = re.compile(r'<!-- api: ([\w.]+)(?: (\w+))? -->')
