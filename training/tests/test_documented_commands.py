@@ -47,7 +47,7 @@ def prefix(command: str) -> list[str]:
 
 
 def test_commands_in_the_text_exist() -> None:
-    known = {*COMMANDS, 'fit', 'run'}
+    known = {*COMMANDS, 'fit'}
     for page in REFERENCE:
         for code in inline(page):
             for command in re.findall(r'^headpose-train ([a-z][a-z-]*[a-z])(?= |$)', code):
