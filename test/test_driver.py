@@ -11,20 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from headpose_ros.driver_monitoring.cover import shows_nothing
-from headpose_ros.driver_monitoring.episodes import ENDED, LOST, STARTED, Gate
-from headpose_ros.driver_monitoring.lids import LidLevels
-from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, SIGNALS, STATES, DriverMonitor
-from headpose_ros.driver_monitoring.neutral import NeutralPose
-from headpose_ros.driver_monitoring.openness import OpenEyes, measure_openness
-from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.profiles import (
+from headpose_ros.driver_monitoring.events import ENDED, LOST, STARTED
+from headpose_ros.driver_monitoring.filters import Hysteresis
+from headpose_ros.driver_monitoring.learning.profiles import (
     ProfileError,
     profile_path,
     read_profile,
     write_profile,
 )
-from headpose_ros.driver_monitoring.zones import ELSEWHERE, ZoneError, parse_zones, read_zones
+from headpose_ros.driver_monitoring.monitor import DriverMonitor
+from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import EYES, PRESENCES, SIGNALS, STATES
+from headpose_ros.driver_monitoring.signals.cover import shows_nothing
+from headpose_ros.driver_monitoring.signals.eyelids.levels import LidLevels
+from headpose_ros.driver_monitoring.signals.eyelids.openness import OpenEyes, measure_openness
+from headpose_ros.driver_monitoring.signals.eyelids.options import LidOptions
+from headpose_ros.driver_monitoring.signals.head.neutral import NeutralOptions, NeutralPose
+from headpose_ros.driver_monitoring.signals.seat import SeatOptions
+from headpose_ros.driver_monitoring.zones import ELSEWHERE, ZoneError
+from headpose_ros.driver_monitoring.zones_file import parse_zones, read_zones, to_yaml
 from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face
@@ -180,7 +185,7 @@ def test_values_between_the_two_limits_change_nothing():
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40))
 def test_a_gate_changes_only_beyond_its_limits(values):
-    gate, state = Gate(0.2, 0.4), None
+    gate, state = Hysteresis(0.2, 0.4), None
     for value in values:
         new = gate.update(value)
         if state is not None and new != state:
@@ -375,7 +380,7 @@ def test_before_the_neutral_pose_is_known_nothing_is_guessed():
 
 
 def test_the_neutral_pose_is_the_mode_and_not_the_mean():
-    neutral, rng = NeutralPose(DriverOptions()), np.random.default_rng(5)
+    neutral, rng = NeutralPose(NeutralOptions(), 0.35), np.random.default_rng(5)
     for i in range(3000):
         aside = (i // 300) % 3 == 2  # a third of the time
         azimuth, elevation = (-40.0, -20.0) if aside else (12.0, 4.0)
@@ -385,7 +390,7 @@ def test_the_neutral_pose_is_the_mode_and_not_the_mean():
 
 
 def test_the_neutral_pose_follows_another_seat_and_can_be_reset():
-    drive = Drive(DriverOptions(neutral_memory=20.0))
+    drive = Drive(DriverOptions(neutral=NeutralOptions(memory_seconds=20.0)))
     assert drive.hold(0.5, 20, 0).zone != 'road'
     assert drive.hold(30.0, 20, 0).zone == 'road'
     drive.monitor.reset_neutral()
@@ -402,7 +407,7 @@ def test_the_neutral_pose_follows_another_seat_and_can_be_reset():
 @settings(max_examples=50, deadline=None)
 def test_directions_are_those_of_the_neutral_frame_wherever_the_camera_is(a, b, c, azimuth, up):
     camera = Rotation.from_euler('ZYX', [a, b, c], degrees=True).as_matrix()
-    neutral = NeutralPose(DriverOptions())
+    neutral = NeutralPose(NeutralOptions(), 0.35)
     neutral.reset(FRONTAL @ camera)
     relative = neutral.relative(FRONTAL @ camera @ FRONTAL.T @ turned(azimuth, up))
     assert np.degrees(relative) == pytest.approx([azimuth, up, 0], abs=1e-6)
@@ -457,7 +462,7 @@ def test_another_driver_learns_anew():
 
 
 def test_faces_outside_the_seat_never_drive():
-    drive = Drive(DriverOptions(seat_region=[0.5, 0.0, 0.5, 1.0]), settle=1.0)
+    drive = Drive(DriverOptions(seat=SeatOptions(region=(0.5, 0.0, 0.5, 1.0))), settle=1.0)
     assert drive.reports[-1].driver_id == ''
     assert drive.step([a_face(x=100.0), a_face(name='f2', x=400.0)]).driver_id == 'f2'
 
@@ -478,7 +483,7 @@ def with_landmarks(opening, visible=1.0, mouth=0.0):
 
 
 def test_openness_comes_from_landmarks_against_the_drivers_own_eyes():
-    eyes = OpenEyes(DriverOptions())
+    eyes = OpenEyes(LidOptions())
     assert np.isnan(measure_openness(with_landmarks(1.0), eyes)[:2]).all()
     for _ in range(300):
         eyes.learn(with_landmarks(1.0), 1 / RATE)
@@ -488,7 +493,7 @@ def test_openness_comes_from_landmarks_against_the_drivers_own_eyes():
 
 
 def test_hidden_eyes_have_no_openness_whatever_the_network_says():
-    eyes = OpenEyes(DriverOptions())
+    eyes = OpenEyes(LidOptions())
     face = replace(with_landmarks(1.0, visible=0.2), openness=np.array([0.8, 0.9, 0.1]))
     openness = measure_openness(face, eyes)
     assert np.isnan(openness[:2]).all() and openness[2] == pytest.approx(0.1)
@@ -499,7 +504,7 @@ def test_the_shipped_zones_mirror_for_the_other_drive():
     assert ZONES.find(*np.radians(MIRROR)) == 'left_mirror'
     assert right.find(-np.radians(36.0), np.radians(-6.0)) == 'right_mirror'
     assert right.for_drive('left_hand') == ZONES
-    assert parse_zones(ZONES.to_yaml()).names == ZONES.names
+    assert parse_zones(to_yaml(ZONES)).names == ZONES.names
 
 
 GOOD = """drive: left_hand
@@ -565,7 +570,7 @@ def test_calibration_moves_a_zone_to_where_the_driver_looks():
     assert drive.hold(0.5, 36, 25).zone == ELSEWHERE
     drive.monitor.calibrate('left_mirror', 2.0)
     drive.hold(2.2, 36, 25)
-    assert 'is calibrated' in drive.monitor.calibration_said
+    assert 'is calibrated' in drive.monitor.calibration_status
     assert drive.hold(0.2, 36, 25).zone == 'left_mirror'
     assert drive.hold(0.2).zone == 'road'
 
@@ -670,7 +675,7 @@ def blinking(lids, blinks, open_at, closed_at, stamp=0.0, seconds=0.2):
 
 
 def test_openness_is_stretched_between_the_drivers_own_open_and_closed_eyes():
-    lids = LidLevels(DriverOptions())
+    lids = LidLevels(LidOptions())
     # Nothing is known of who has not blinked yet.
     assert lids.stretch(0.4) == pytest.approx(0.4)
     blinking(lids, 8, 0.9, 0.38)
@@ -682,7 +687,7 @@ def test_openness_is_stretched_between_the_drivers_own_open_and_closed_eyes():
 
 
 def test_long_closures_and_squints_are_no_blinks():
-    drooping, squinting = LidLevels(DriverOptions()), LidLevels(DriverOptions())
+    drooping, squinting = LidLevels(LidOptions()), LidLevels(LidOptions())
     blinking(drooping, 8, 0.9, 0.5, seconds=2.0)
     assert drooping.closed == 0.0
     blinking(squinting, 8, 0.9, 0.65)
@@ -702,7 +707,7 @@ def test_eyes_that_a_network_never_calls_closed_still_close():
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.one_of(st.floats(0, 1.2), st.just(np.nan)), max_size=300))
 def test_stretched_openness_is_never_negative_and_unknown_only_where_it_was(values):
-    lids = LidLevels(DriverOptions())
+    lids = LidLevels(LidOptions())
     for index, value in enumerate(values):
         lids.learn(index / RATE, value, 1 / RATE, True)
         stretched = lids.stretch(value)

@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_driver import LANDMARKS, MIRROR, SIZE, ZONES, a_face, alive, turned, with_landmarks
 
-from headpose_ros.driver_monitoring.closure import Closure
-from headpose_ros.driver_monitoring.episodes import ENDED, LOST, STARTED, Episode
-from headpose_ros.driver_monitoring.learning import Moment, under_way
+from headpose_ros.driver_monitoring.detectors.episode import Episode
+from headpose_ros.driver_monitoring.events import ENDED, LOST, STARTED
+from headpose_ros.driver_monitoring.learning.moment import Moment, under_way
 from headpose_ros.driver_monitoring.monitor import DriverMonitor
-from headpose_ros.driver_monitoring.neutral import NeutralPose
-from headpose_ros.driver_monitoring.openness import OpenEyes, measure_openness
-from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.reseating import Reseating
-from headpose_ros.driver_monitoring.still import StillFace
+from headpose_ros.driver_monitoring.signals.eyelids.closure import EyeClosure
+from headpose_ros.driver_monitoring.signals.eyelids.openness import OpenEyes, measure_openness
+from headpose_ros.driver_monitoring.signals.eyelids.options import LidOptions
+from headpose_ros.driver_monitoring.signals.frozen import StillFace
+from headpose_ros.driver_monitoring.signals.head.neutral import NeutralOptions, NeutralPose
+from headpose_ros.driver_monitoring.signals.head.reseating import Reseating
 
 #: Minutes are simulated here: few images a second.
 RATE = 5.0
@@ -222,7 +223,7 @@ def test_a_mouth_that_is_always_open_does_not_keep_everything_from_being_learned
 
 def closure_of(openness, seconds_each=0.2, closed_for=4.0):
     """Close the eyes, then show openness after openness; return whether they are closed then."""
-    closure, stamp = Closure(DriverOptions()), 0.0
+    closure, stamp = EyeClosure(LidOptions(), 3.0), 0.0
     for value in [1.0] * 3 + [0.05] * round(closed_for / seconds_each) + list(openness):
         stamp += seconds_each
         closure.update(stamp, value, seconds_each)
@@ -254,14 +255,14 @@ def test_eyes_that_never_pass_the_limit_stay_closed(values):
 
 
 def test_without_the_drivers_own_eyes_above_the_limit_is_open():
-    closure = Closure(DriverOptions())
+    closure = EyeClosure(LidOptions(), 3.0)
     for stamp, openness in enumerate([0.3, 0.1, 0.3]):
         closure.update(0.1 * stamp, openness, 0.1, known=False)
     assert closure.closed is False
 
 
 def test_aspect_ratios_of_closed_eyes_are_never_learned_as_open_ones():
-    eyes = OpenEyes(DriverOptions())
+    eyes = OpenEyes(LidOptions())
     for _ in range(300):
         eyes.learn(with_landmarks(0.3), 1 / RATE)
     assert np.isnan(eyes.aspects).all()
@@ -269,14 +270,14 @@ def test_aspect_ratios_of_closed_eyes_are_never_learned_as_open_ones():
 
 
 def test_a_low_first_posture_needs_patience_and_gives_way_to_one_far_above():
-    patient = NeutralPose(DriverOptions())
+    patient = NeutralPose(NeutralOptions(), 0.35)
     for _ in range(50):
         patient.update(turned(*LAP), 1.0)
     assert patient.rotation is None
     for _ in range(25):
         patient.update(turned(*LAP), 1.0)
     assert patient.rotation is not None and patient.is_low and not patient.is_firm
-    quick = NeutralPose(DriverOptions())
+    quick = NeutralPose(NeutralOptions(), 0.35)
     for _ in range(4):
         for look, seconds in ((LAP, 8), ((0.0, 0.0), 2)):
             for _ in range(seconds):
@@ -287,7 +288,7 @@ def test_a_low_first_posture_needs_patience_and_gives_way_to_one_far_above():
 
 def reseated(look, seen=True, lean=0.0, back=0.0, confirmed=100.0):
     """Return where the road is found after looking somewhere for long: degrees, or None."""
-    neutral, reseating = NeutralPose(DriverOptions()), Reseating(DriverOptions())
+    neutral, reseating = NeutralPose(NeutralOptions(), 0.35), Reseating(NeutralOptions(), 0.35)
     neutral.reset(turned(0.0, 0.0))
     neutral.confirm(confirmed)
     for second in range(150):
@@ -314,9 +315,9 @@ def test_zones_are_not_calibrated_by_a_sleeper():
     drive.drive(60.0)
     drive.monitor.calibrate('left_mirror', 2.0)
     drive.look(3.0, 36.0, 25.0, lids=0.0)
-    assert drive.monitor.calibration_said == 'looking at left_mirror'
+    assert drive.monitor.calibration_status == 'looking at left_mirror'
     drive.look(4.0, 36.0, 25.0)
-    assert drive.monitor.calibration_said == 'left_mirror is calibrated'
+    assert drive.monitor.calibration_status == 'left_mirror is calibrated'
 
 
 def test_a_glance_that_is_none_since_the_seat_moved_is_lost_and_not_ended():

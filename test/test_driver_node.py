@@ -41,7 +41,7 @@ RATE = 20
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    parameters = ['neutral_seconds:=2.0', 'silence_seconds:=30.0', *arguments]
+    parameters = ['neutral.learning_seconds:=2.0', 'silence_seconds:=30.0', *arguments]
     words = [word for parameter in parameters for word in ('-p', parameter)]
     return subprocess.Popen(
         [sys.executable, '-m', 'headpose_ros.nodes.driver', '--ros-args', *words],
@@ -230,14 +230,15 @@ def test_thresholds_are_checked_at_run_time(rig: Rig) -> None:
         return rig.call(SetParameters, 'driver/set_parameters', request).results[0]
 
     for name, bad in (
-        ('glance_limit', -1.0),
-        ('closed_below', 0.4),
-        ('seat_region', [0.0, 1.0]),
-        ('microsleep_minimum', 4.0),
+        ('glances.limit', -1.0),
+        ('lids.closed_below', 0.4),
+        ('seat.region', [0.0, 1.0]),
+        ('closures.microsleep', 4.0),
     ):
         refused = set_to(name, bad)
-        assert not refused.successful and name in refused.reason
-    assert set_to('glance_limit', 0.8).successful
+        assert not refused.successful
+        assert name.rpartition('.')[2] in refused.reason
+    assert set_to('glances.limit', 0.8).successful
     assert rig.hold(1.2, *MIRROR).state == DriverState.STATE_DISTRACTED
 
 
@@ -343,8 +344,8 @@ def test_a_signal_ends_it_cleanly(rig: Rig) -> None:
         ('zones:=BROKEN', "zones.yaml:2: zone 'road'"),
         ('drive:=middle', 'drive'),
         ('driver:=anna', 'parameter profiles is empty'),
-        ('glance_limit:=0.1', 'glance_limit'),
-        ('seat_region:=[0.1, 0.2]', 'seat_region'),
+        ('glance_limit:=0.1', 'glances.limit'),
+        ('seat.region:=[0.1, 0.2]', 'seat.region'),
     ],
 )
 def test_wrong_configuration_ends_it_with_one_line(

@@ -12,7 +12,7 @@ pytest.importorskip('rclpy')
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from headpose_ros.driver_monitoring.monitor import STATES, Report
+from headpose_ros.driver_monitoring.report import STATES, Report
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.geometry.rotations import FRONTAL
 from headpose_ros.perception.faces import Face

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headpose_ros.driver_monitoring import profiles
-from headpose_ros.driver_monitoring.monitor import DriverProfile
-from headpose_ros.driver_monitoring.profiles import (
+from headpose_ros.driver_monitoring.learning import profiles
+from headpose_ros.driver_monitoring.learning.profiles import (
+    DriverProfile,
     ProfileError,
     profile_path,
     read_profile,
     write_profile,
 )
-from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.driver_monitoring.zones_file import read_zones, to_yaml
 from headpose_ros.geometry.rotations import FRONTAL
 
 ZONES = read_zones(Path(__file__).parents[1] / 'config' / 'zones.yaml')
@@ -132,7 +132,7 @@ def test_profiles_with_nonsense_are_refused(tmp_path, change):
     good = {'neutral': '[[1, 0, 0], [0, 1, 0], [0, 0, 1]]', 'open_eyes': '[0.3, .nan]'}
     lines = [f'{key}: {value}' for key, value in {**good, **change}.items()]
     if 'zones' not in change:
-        lines.append('zones: |\n' + ''.join(f'  {x}\n' for x in ZONES.to_yaml().splitlines()))
+        lines.append('zones: |\n' + ''.join(f'  {x}\n' for x in to_yaml(ZONES).splitlines()))
     path.write_text('\n'.join(lines))
     with pytest.raises(ProfileError, match=r'anna\.yaml is no file of a driver'):
         read_profile(path)

@@ -29,8 +29,8 @@ class Timer:
 def timers(options: DriverOptions) -> tuple[Timer, ...]:
     """Return what is shown with a bar."""
     return (
-        Timer('glance off the road', 'off_road', options.glance_limit),
-        Timer('off the road in all', 'off_road_accumulated', options.accumulated_limit),
-        Timer('eyes closed', 'closure', options.microsleep_minimum),
-        Timer('PERCLOS', 'perclos', options.perclos_limit, '%', 100),
+        Timer('glance off the road', 'off_road', options.glances.limit),
+        Timer('off the road in all', 'off_road_accumulated', options.glances.accumulated_limit),
+        Timer('eyes closed', 'closure', options.closures.microsleep),
+        Timer('PERCLOS', 'perclos', options.perclos.limit, '%', 100),
     )

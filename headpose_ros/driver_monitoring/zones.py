@@ -1,19 +1,12 @@
-"""Where the head points: zones as solid angles in the driver's neutral frame, from a YAML file."""
+"""What the head can point at: zones as solid angles in the driver's neutral frame."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from headpose_ros.errors import HeadposeError
-from headpose_ros.foreign_files import FileError, user_path
-from headpose_ros.yaml_files import YamlError, compose, read_text
 
 #: What looking there means: the road; something that driving needs (mirrors, instruments); else.
 ROLES = ('road', 'driving', 'other')
@@ -22,9 +15,8 @@ DRIVES = ('left_hand', 'right_hand')
 ELSEWHERE = 'elsewhere'
 #: The narrowest box that calibration may leave, rad: below the noise of a pose it holds nothing.
 _NARROWEST = float(np.radians(3.0))
-#: Each is compared with each.
-_MOST_BOXES = 256
-_LONGEST_NAME, _LONGEST_ERROR = 64, 200  # characters
+#: The longest name of a zone, characters.
+LONGEST_NAME = 64
 
 
 class ZoneError(HeadposeError, ValueError):
@@ -48,7 +40,7 @@ class Box:
     line: int = 0
 
     def holds(self, azimuth: float, elevation: float, margin: float = 0.0) -> bool:
-        """Tell whether a direction lies inside, or no farther outside than `margin` rad."""
+        """Return whether a direction lies inside, or no farther outside than `margin` rad."""
         (left, right), (low, high) = self.azimuth, self.elevation
         return (
             left - margin <= azimuth <= right + margin
@@ -90,7 +82,7 @@ class Zone:
     boxes: tuple[Box, ...]
 
     def holds(self, azimuth: float, elevation: float, margin: float = 0.0) -> bool:
-        """Tell whether a direction in rad lies inside, or nearly."""
+        """Return whether a direction in rad lies inside, or nearly."""
         return any(box.holds(azimuth, elevation, margin) for box in self.boxes)
 
 
@@ -117,7 +109,7 @@ class Zones:
             if zone.name == name:
                 return zone
         known = ', '.join(self.names)
-        raise ZoneError(f'no zone {name[:_LONGEST_NAME]!r}: expected one of {known}')
+        raise ZoneError(f'no zone {name[:LONGEST_NAME]!r}: expected one of {known}')
 
     def role(self, name: str) -> str:
         """Return what looking at a zone, or `ELSEWHERE`, means."""
@@ -156,7 +148,7 @@ class Zones:
         """Return a zone that can be calibrated.
 
         Raises:
-            ZoneError: There is no such zone, or it is the road, which the neutral pose tells.
+            ZoneError: There is no such zone, or it is the road, which follows the neutral pose.
         """
         zone = self[name]
         if zone.role == 'road':
@@ -170,7 +162,7 @@ class Zones:
         another, both give way by half.
 
         Raises:
-            ZoneError: It is the road, which the neutral pose tells, or is too near to another zone.
+            ZoneError: It is the road, which follows the neutral pose, or too near to another zone.
         """
         zone = self.to_calibrate(name)
         nearest = min(zone.boxes, key=lambda box: _away(box, azimuth, elevation))
@@ -191,151 +183,6 @@ class Zones:
         if after.role(after.find(0.0, 0.0)) != 'road':
             raise ZoneError(f'zone {name!r} would cover the neutral direction: look right at it')
         return after
-
-    def to_yaml(self) -> str:
-        """Return the text of a zones file."""
-        zones = {
-            zone.name: {
-                'role': zone.role,
-                'boxes': [
-                    {
-                        'azimuth_deg': np.degrees(box.azimuth).round(2).tolist(),
-                        'elevation_deg': np.degrees(box.elevation).round(2).tolist(),
-                    }
-                    for box in zone.boxes
-                ],
-            }
-            for zone in self.zones
-        }
-        return yaml.safe_dump({'drive': self.drive, 'zones': zones}, sort_keys=False)
-
-
-def read_zones(path: str | Path, drive: str = '') -> Zones:
-    """Read a zones file.
-
-    Args:
-        path: The file; docs/nodes/driver.md has its form.
-        drive: One of `DRIVES`, empty for that of the file.
-
-    Raises:
-        ZoneError: It cannot be read or used; the message names file and line.
-    """
-    try:
-        text = read_text(user_path(path))
-    except FileError as error:
-        raise ZoneError(f'cannot read the zones file {path}: {error}') from error
-    zones = parse_zones(text, str(path))
-    return zones.for_drive(drive or zones.drive)
-
-
-def parse_zones(text: str, name: str = 'zones') -> Zones:
-    """Return the zones of a file's text.
-
-    Raises:
-        ZoneError: It cannot be used; the message has `name` and the line.
-    """
-    reader = _Reader(name)
-    try:
-        root = compose(text)
-    except YamlError as error:
-        raise ZoneError(f'{name}:{error.line}: no YAML: {error}') from error
-    return reader.zones(root)
-
-
-class _Reader:
-    """Turns YAML nodes, which know their lines, into zones."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def zones(self, root: yaml.Node | None) -> Zones:
-        if root is None:
-            raise ZoneError(f'{self._name}:1: the file is empty: expected drive and zones')
-        top = self._mapping(root, 'the file', ('drive', 'zones'))
-        drive = self._choice(top['drive'], 'drive', DRIVES)
-        zones = tuple(
-            self._zone(name, node)
-            for name, node in self._mapping(top['zones'], 'zones').items()
-            if node is not None
-        )
-        self._check_road(zones, top['zones'])
-        self._check_overlap(zones)
-        return Zones(drive, zones)
-
-    def _zone(self, name: str, node: yaml.Node) -> Zone:
-        if not name or name == ELSEWHERE or len(name) > _LONGEST_NAME:
-            raise self._error(node, f'a zone cannot be named {name[:_LONGEST_NAME]!r}')
-        content = self._mapping(node, f'zone {name!r}', ('role', 'boxes'))
-        role = self._choice(content['role'], f'role of zone {name!r}', ROLES)
-        boxes = content['boxes']
-        if not isinstance(boxes, yaml.SequenceNode) or not boxes.value:
-            raise self._error(boxes, f'boxes of zone {name!r}: expected a list of at least one')
-        return Zone(name, role, tuple(self._box(name, box) for box in boxes.value))
-
-    def _box(self, zone: str, node: yaml.Node) -> Box:
-        content = self._mapping(node, f'a box of zone {zone!r}', ('azimuth_deg', 'elevation_deg'))
-        azimuth = self._range(content['azimuth_deg'], f'azimuth_deg of zone {zone!r}', 180.0)
-        elevation = self._range(content['elevation_deg'], f'elevation_deg of zone {zone!r}', 90.0)
-        return Box(azimuth, elevation, node.start_mark.line + 1)
-
-    def _range(self, node: yaml.Node, what: str, most: float) -> tuple[float, float]:
-        said = f'{what}: expected two rising numbers from {-most:g} to {most:g}'
-        if not isinstance(node, yaml.SequenceNode) or len(node.value) != 2:
-            raise self._error(node, said)
-        try:
-            low, high = (float(item.value) for item in node.value)
-        except (TypeError, ValueError):
-            raise self._error(node, said) from None
-        # Written so that NaN fails too.
-        if not -most <= low < high <= most:
-            raise self._error(node, f'{said}, got [{low:g}, {high:g}]')
-        return float(np.radians(low)), float(np.radians(high))
-
-    def _mapping(
-        self, node: yaml.Node, what: str, keys: Sequence[str] = ()
-    ) -> dict[str, yaml.Node]:
-        """Return the nodes of a mapping by key, each of `keys` and no other where there are any."""
-        if not isinstance(node, yaml.MappingNode):
-            raise self._error(node, f'{what}: expected {", ".join(keys) or "names with contents"}')
-        found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            name = str(key.value)
-            if keys and name not in keys:
-                raise self._error(key, f'{what}: unknown {name!r}: expected {", ".join(keys)}')
-            found[name] = value
-        if missing := [key for key in keys if key not in found]:
-            raise self._error(node, f'{what}: {missing[0]} is missing')
-        return found
-
-    def _choice(self, node: yaml.Node, what: str, choices: Sequence[str]) -> str:
-        if node.value not in choices:
-            raise self._error(node, f'{what}: expected {" or ".join(choices)}')
-        return str(node.value)
-
-    def _check_road(self, zones: Sequence[Zone], node: yaml.Node) -> None:
-        roads = [zone for zone in zones if zone.role == 'road']
-        if len(roads) != 1:
-            raise self._error(node, f'expected one zone with role road, got {len(roads)}')
-        if not roads[0].holds(0.0, 0.0):
-            raise ZoneError(
-                f'{self._name}:{roads[0].boxes[0].line}: the road must hold the neutral direction, '
-                'azimuth 0 and elevation 0'
-            )
-
-    def _check_overlap(self, zones: Sequence[Zone]) -> None:
-        boxes = [(zone.name, box) for zone in zones for box in zone.boxes]
-        if len(boxes) > _MOST_BOXES:
-            raise ZoneError(f'{self._name}:1: {len(boxes)} boxes: expected at most {_MOST_BOXES}')
-        for (first, a), (second, b) in combinations(boxes, 2):
-            if min(a.overlap(b)) > 1e-9:
-                across, up = np.degrees(a.overlap(b))
-                raise ZoneError(
-                    f'{self._name}:{b.line}: zone {second!r} overlaps {first!r} (line {a.line}) '
-                    f'by {across:.1f} x {up:.1f} degrees: no direction may belong to two zones'
-                )
-
-    def _error(self, node: Any, said: str) -> ZoneError:
-        return ZoneError(f'{self._name}:{node.start_mark.line + 1}: {said[:_LONGEST_ERROR]}')
 
 
 def _common(a: tuple[float, float], b: tuple[float, float]) -> float:

@@ -4,93 +4,43 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from headpose_ros.driver_monitoring.cover import shows_nothing
-from headpose_ros.driver_monitoring.monitor import DriverMonitor, Report
-from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.profiles import profile_path, read_profile, write_profile
-from headpose_ros.driver_monitoring.zones import DRIVES, Zones, read_zones
+from headpose_ros.driver_monitoring.learning.profiles import profile_path, read_profile
+from headpose_ros.driver_monitoring.monitor import DriverMonitor
+from headpose_ros.driver_monitoring.report import Report
+from headpose_ros.driver_monitoring.zones import Zones
+from headpose_ros.driver_monitoring.zones_file import read_zones
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverEvent, DriverState, Faces
+from headpose_ros.nodes.driver_parameters import DriverConfig
+from headpose_ros.nodes.driver_services import DriverServices
 from headpose_ros.nodes.runner import run
 from headpose_ros.perception.faces import Face
-from headpose_ros.ros.input.images import decode
-from headpose_ros.ros.input.still import StillPicture
+from headpose_ros.ros.input.picture_check import PictureCheck
 from headpose_ros.ros.node import qos
 from headpose_ros.ros.node.diagnostics import NOT_ACTIVE, WARN, Diagnostics, Finding, status
 from headpose_ros.ros.node.lifecycle import AutostartNode, log_failures
-from headpose_ros.ros.node.parameters import ParameterProblem, declare, follow, parameter, region
+from headpose_ros.ros.node.parameters import declare, follow
 from headpose_ros.ros.node.share import share_file
 from headpose_ros.ros.node.stamps import seconds, time_message
 from headpose_ros.ros.output.driver_markers import DriverMarkers
 from headpose_ros.ros.output.driver_messages import event_message, state_message
 from headpose_ros.ros.output.messages import FaceMessageError, face_from_message
-from headpose_ros.srv import CalibrateZone, StoreDriver
-
-#: Images are looked at for a cover so often, s of their stamps.
-_COVER_PERIOD = 0.2
-#: Bounds of the time in which a zone is calibrated, s.
-_SHORTEST_LOOK, _LONGEST_LOOK = 0.5, 60.0
-
-
-@dataclass(frozen=True)
-class DriverConfig(DriverOptions):
-    """Parameters of the driver node, beside the thresholds of the monitor."""
-
-    zones: str = parameter(
-        '', 'Zones file; empty for config/zones.yaml of the package.', read_only=True
-    )
-    drive: str = parameter(
-        'left_hand', 'On which side the driver sits.', choices=DRIVES, read_only=True
-    )
-    profiles: str = parameter(
-        '', 'Folder for profiles of drivers; empty: nothing is stored.', read_only=True
-    )
-    driver: str = parameter(
-        '', 'Name of a stored driver to start with; empty: start without a profile.', read_only=True
-    )
-    calibration_seconds: float = parameter(
-        3.0,
-        'How long the driver looks at a zone to calibrate it.',
-        minimum=_SHORTEST_LOOK,
-        maximum=_LONGEST_LOOK,
-        unit='s',
-        source='ours',
-    )
-    watch_images: bool = parameter(
-        True,
-        'Also subscribe to the camera images, to distinguish a covered camera from an empty seat, '
-        'and to detect a frozen picture.',
-        read_only=True,
-    )
-    silence_seconds: float = parameter(
-        2.0,
-        'After this time without messages, by a steady clock, the events under way are lost.',
-        minimum=0.2,
-        maximum=60.0,
-        unit='s',
-        source='ours',
-    )
-    autostart: bool = parameter(
-        True, 'Configure and activate without a lifecycle manager.', read_only=True
-    )
 
 
 class DriverNode(AutostartNode):
     """Reports the state of the driver from `faces`; parameters: :class:`DriverConfig`.
 
-    Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to detect
-    a covered camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every Faces),
-    `driver_events` (headpose_ros/DriverEvent), `/diagnostics`, and `driver_markers`
+    Subscribes: `faces` (headpose_ros/Faces), `camera/image_raw` (sensor_msgs/Image, only to find a
+    covered or frozen camera). Publishes: `driver_state` (headpose_ros/DriverState, one for every
+    Faces), `driver_events` (headpose_ros/DriverEvent), `/diagnostics`, and `driver_markers`
     (visualization_msgs/MarkerArray) while somebody subscribes. Serves: `~/reset_neutral`
     (std_srvs/Trigger), `~/store_driver` (headpose_ros/StoreDriver), `~/calibrate_zone`
     (headpose_ros/CalibrateZone).
@@ -125,21 +75,18 @@ class DriverNode(AutostartNode):
         self._events = self.create_publisher(DriverEvent, 'driver_events', qos.reliable(50))
         self._markers = self.create_publisher(MarkerArray, 'driver_markers', qos.reliable())
         self._marker_maker = DriverMarkers()
-        self._offered = [
-            self.create_service(Trigger, '~/reset_neutral', self._reset_neutral),
-            self.create_service(StoreDriver, '~/store_driver', self._store_driver),
-            self.create_service(CalibrateZone, '~/calibrate_zone', self._calibrate_zone),
-        ]
+        self._offered = DriverServices(
+            self, self._monitor, lambda: self._config, lambda: self._active
+        )
         return TransitionCallbackReturn.SUCCESS
 
     @log_failures
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
         self._taken = 0
-        self._said_calibration = ''
+        self._logged_calibration = ''
         self._frame = ''
-        self._covered: tuple[float, bool] | None = None
-        self._still = StillPicture()
+        self._pictures = PictureCheck()
         self._report = None
         self._faces = self.create_subscription(Faces, 'faces', self._take_faces, qos.reliable())
         self._images = None
@@ -169,24 +116,22 @@ class DriverNode(AutostartNode):
         self._monitor = None
         for publisher in (self._states, self._events, self._markers):
             self.destroy_publisher(publisher)
-        for service in self._offered:
-            self.destroy_service(service)
+        self._offered.close()
 
     def _apply(self, config: DriverConfig) -> None:
         """Take over parameters that were changed; events under way are lost."""
-        options = monitor_options(config)
         self._config = config
         if self._active:
             self.destroy_timer(self._silence)
             self._watch_silence()
         if self._monitor is not None:
             self._end_stream()
-            self._monitor.configure(options)
+            self._monitor.configure(config)
 
     def _make_monitor(self) -> DriverMonitor:
         """Return a monitor with the zones and the driver that the parameters name."""
         config = self._config
-        monitor = DriverMonitor(self._read_zones(), monitor_options(config))
+        monitor = DriverMonitor(self._read_zones(), config)
         if config.driver:
             monitor.load(read_profile(profile_path(config.profiles, config.driver)))
         self.get_logger().info(f'zones: {", ".join(monitor.zones.names)}; {config.drive} drive')
@@ -207,14 +152,16 @@ class DriverNode(AutostartNode):
         self._frame = message.header.frame_id
         size = (message.image_width, message.image_height)
         faces = self._usable(message)
-        covered, still = self._is_covered(stamp), self._is_still(stamp)
+        stream = self._config.stream
+        covered = self._pictures.is_covered(stamp, stream.gap)
+        still = self._pictures.is_still(stamp, stream.gap, stream.still_seconds)
         report = monitor.update(stamp, faces, size, covered, still)
         self._publish(message.header, report)
         self._show(message.header, report, faces)
-        if monitor.calibration_said != self._said_calibration:
-            self._said_calibration = monitor.calibration_said
-            if self._said_calibration:
-                self.get_logger().info(f'calibration: {self._said_calibration}')
+        if monitor.calibration_status != self._logged_calibration:
+            self._logged_calibration = monitor.calibration_status
+            if self._logged_calibration:
+                self.get_logger().info(f'calibration: {self._logged_calibration}')
 
     def _usable(self, message: Faces) -> list[Face]:
         """Return the faces that can be read."""
@@ -228,29 +175,10 @@ class DriverNode(AutostartNode):
 
     def _take_image(self, image: Image) -> None:
         """Note whether a picture stands still or shows nothing; a bad one is ignored."""
-        stamp = seconds(image.header.stamp)
-        if self._covered is not None and 0 <= stamp - self._covered[0] < _COVER_PERIOD:
-            return
-        self._still.update(stamp, image)
         try:
-            self._covered = (stamp, shows_nothing(decode(image)))
+            self._pictures.update(seconds(image.header.stamp), image)
         except HeadposeError as error:
-            self._covered = None
             self.fail('camera/image_raw', error)
-
-    def _is_covered(self, stamp: float) -> bool | None:
-        """Whether the camera is covered; None without an image of about this stamp."""
-        covered = self._covered
-        if covered is None or abs(stamp - covered[0]) > self._config.stream_gap:
-            return None
-        return covered[1]
-
-    def _is_still(self, stamp: float) -> bool:
-        """Whether the picture of about this stamp has stood still for too long."""
-        return (
-            self._is_covered(stamp) is not None
-            and self._still.seconds >= self._config.still_seconds
-        )
 
     def _publish(self, header: Any, report: Report) -> None:
         self._report = report
@@ -296,87 +224,9 @@ class DriverNode(AutostartNode):
             'presence': '' if report is None else report.presence,
             'eyes': '' if report is None else report.eyes,
             'candidates': '' if report is None else report.candidates,
-            'calibration': monitor.calibration_said,
+            'calibration': monitor.calibration_status,
         }
         return [status(name, [Finding(WARN, problem)] if problem else [], values, '')]
-
-    def _reset_neutral(
-        self, request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        """Forget the neutral pose."""
-        if self._monitor is not None:
-            self._monitor.reset_neutral()
-        response.success = self._monitor is not None
-        response.message = 'the neutral pose is being learned again: look at the road'
-        return response
-
-    def _store_driver(
-        self, request: StoreDriver.Request, response: StoreDriver.Response
-    ) -> StoreDriver.Response:
-        """Write what was learned."""
-        profile = None if self._monitor is None else self._monitor.profile()
-        try:
-            if profile is None:
-                raise HeadposeError('the neutral pose is not known yet: look at the road')
-            path = profile_path(self._config.profiles, request.driver)
-            write_profile(path, profile)
-            response.success, response.message = True, str(path)
-        except HeadposeError as error:
-            response.success, response.message = False, str(error)
-        return response
-
-    def _calibrate_zone(
-        self, request: CalibrateZone.Request, response: CalibrateZone.Response
-    ) -> CalibrateZone.Response:
-        """Begin to learn where a zone is."""
-        try:
-            seconds = _looking_time(request.duration) or self._config.calibration_seconds
-            if self._monitor is None or not self._active:
-                raise HeadposeError('the node is not active')
-            self._monitor.calibrate(request.zone, seconds)
-            response.success = True
-            response.message = f'look at {request.zone} for {seconds:g} s'
-        except HeadposeError as error:
-            response.success, response.message = False, str(error)
-        return response
-
-
-def _looking_time(duration: float) -> float:
-    """Return the seconds that a request asks for; 0 for none.
-
-    Raises:
-        HeadposeError: It is out of these bounds, or not a number.
-    """
-    # Written so that NaN fails too.
-    if not (duration == 0 or _SHORTEST_LOOK <= duration <= _LONGEST_LOOK):
-        raise HeadposeError(
-            f'duration is {duration:g} s: expected {_SHORTEST_LOOK:g} to {_LONGEST_LOOK:g}, or 0 '
-            'for the parameter calibration_seconds'
-        )
-    return duration
-
-
-def monitor_options(config: DriverConfig) -> DriverOptions:
-    """Return the thresholds of the monitor.
-
-    Raises:
-        ParameterProblem: The region of the seat is none, or two thresholds contradict each other.
-    """
-    region('seat_region', config.seat_region)
-    for low, high in (
-        ('closed_below', 'open_above'),
-        ('yawn_below', 'yawn_above'),
-        ('perclos_release', 'perclos_limit'),
-        ('glance_minimum', 'glance_limit'),
-        ('closure_minimum', 'microsleep_minimum'),
-        ('microsleep_minimum', 'sleep_minimum'),
-    ):
-        if getattr(config, low) > getattr(config, high):
-            raise ParameterProblem(
-                f'parameter {low} is {getattr(config, low)}: expected at most that of {high}, '
-                f'{getattr(config, high)}'
-            )
-    return DriverOptions(**{f.name: getattr(config, f.name) for f in fields(DriverOptions)})
 
 
 def _problem(topic: str, report: Report | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.nodes.camera import CameraConfig
-from headpose_ros.nodes.driver import DriverConfig
+from headpose_ros.nodes.driver_parameters import DriverConfig
 from headpose_ros.nodes.overlay import OverlayConfig
 from headpose_ros.nodes.pose_parameters import PoseConfig
 from headpose_ros.ros.node.parameter_listing import to_markdown, to_yaml

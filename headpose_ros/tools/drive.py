@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Connection
 
-from headpose_ros.driver_monitoring.episodes import KINDS
-from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, SIGNALS, STATES
+from headpose_ros.driver_monitoring.events import KINDS
+from headpose_ros.driver_monitoring.report import EYES, PRESENCES, SIGNALS, STATES
 from headpose_ros.msg import DriverEvent, DriverState
 from headpose_ros.ros.node.stamps import seconds
 from headpose_ros.tools.definitions import type_name
@@ -30,7 +30,7 @@ class Span:
     """Something from one time to another.
 
     Attributes:
-        kind: One of `driver.episodes.KINDS`, a state, or a zone.
+        kind: One of `events.KINDS`, a state, or a zone.
         onset: Its beginning, s.
         end: Its end, s.
         zone: Of a glance.
@@ -53,7 +53,7 @@ class Drive:
     Attributes:
         start: The stamp of the first state, s.
         times: (N,) of the states.
-        signals: (N,) by the names of `driver.monitor.SIGNALS`, angles in degrees; NaN: not known.
+        signals: (N,) by the names of `report.SIGNALS`, angles in degrees; NaN: not known.
         states: Of the driver, as spans.
         presences: Of the face.
         eyes: Of the eyes.

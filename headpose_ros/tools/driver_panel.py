@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from headpose_ros.driver_monitoring.monitor import EYES, STATES
 from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import EYES, STATES
 from headpose_ros.driver_monitoring.timers import Timer, timers
 from headpose_ros.ros.output.driver_markers import STATE_COLORS
 from headpose_ros.tools.drive import Span, kinds

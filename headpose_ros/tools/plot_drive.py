@@ -80,15 +80,15 @@ def _panels(options: DriverOptions) -> tuple[_Panel, ...]:
     o = options
     return (
         _Panel('head direction / °', {'azimuth': 'C0', 'elevation': 'C1'}, (-40.0, 40.0)),
-        _Panel('eyes open', {'eye_openness': 'C2'}, (0.0, 1.1), (o.closed_below,)),
-        _Panel('mouth open', {'mouth_openness': 'C3'}, (0.0, 0.7), (o.yawn_above,)),
+        _Panel('eyes open', {'eye_openness': 'C2'}, (0.0, 1.1), (o.lids.closed_below,)),
+        _Panel('mouth open', {'mouth_openness': 'C3'}, (0.0, 0.7), (o.yawns.above,)),
         _Panel(
             'eyes off road / s',
             {'off_road': 'C4', 'off_road_accumulated': 'C5'},
             (0.0, 4.0),
-            (o.glance_limit,),
+            (o.glances.limit,),
         ),
-        _Panel('PERCLOS', {'perclos': 'C6'}, (0.0, 0.2), (o.perclos_limit,)),
+        _Panel('PERCLOS', {'perclos': 'C6'}, (0.0, 0.2), (o.perclos.limit,)),
     )
 
 

@@ -19,9 +19,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from headpose_ros.driver_monitoring.episodes import KINDS
-from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, STATES
+from headpose_ros.driver_monitoring.events import KINDS
 from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import EYES, PRESENCES, STATES
 from headpose_ros.driver_monitoring.timers import timers
 from headpose_ros.errors import HeadposeError
 from headpose_ros.msg import DriverState, Faces

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from headpose_ros.driver_monitoring.learning import Moment
+from headpose_ros.driver_monitoring.learning.moment import Moment
 from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.driver_monitoring.zones_file import read_zones
 
 from headpose_training.driving import lasting
 from headpose_training.driving.command import judge_driver
@@ -105,7 +105,7 @@ def test_the_command_writes_a_table_that_meets_the_bars_on_a_short_run(tmp_path)
         assert min(row['precision'], row['recall']) >= 0.9 and row['delay'] < 0.3
     assert math.isfinite(report['false_alarms']['per_hour_upper'])
     assert '| glance ≥ 1 s |' in (tmp_path / 'driver.md').read_text()
-    assert DriverOptions().glance_limit == report['rows']['long glance']['definition']
+    assert DriverOptions().glances.limit == report['rows']['long glance']['definition']
 
 
 ZONES = read_zones(Path(__file__).parents[2] / 'config' / 'zones.yaml')

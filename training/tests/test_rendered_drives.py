@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.zones import parse_zones
+from headpose_ros.driver_monitoring.zones_file import parse_zones
 from headpose_ros.ros.node.share import share_file
 from headpose_ros.tools.drive import Drive, Span
 

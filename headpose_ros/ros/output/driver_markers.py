@@ -9,7 +9,7 @@ from geometry_msgs.msg import Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from headpose_ros.driver_monitoring.monitor import Report
+from headpose_ros.driver_monitoring.report import Report
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.output.markers import cone_points, face_marker, lift
 

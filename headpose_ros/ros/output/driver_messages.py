@@ -5,8 +5,8 @@ from __future__ import annotations
 from std_msgs.msg import Header
 
 from headpose_ros import msg
-from headpose_ros.driver_monitoring.episodes import ENDED, KINDS, LOST, STARTED, Event
-from headpose_ros.driver_monitoring.monitor import EYES, PRESENCES, STATES, Report, Signal
+from headpose_ros.driver_monitoring.events import ENDED, KINDS, LOST, STARTED, Event
+from headpose_ros.driver_monitoring.report import EYES, PRESENCES, STATES, Report, Signal
 from headpose_ros.ros.node.stamps import time_message
 
 _TRANSITIONS = {

@@ -21,7 +21,7 @@ from headpose_ros import DEFAULT_MODEL
 from headpose_ros.demo.recording import Recorder, drive_topics, read_messages
 from headpose_ros.demo.session import SETTLING, spin_in_thread
 from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.driver_monitoring.zones_file import read_zones
 from headpose_ros.files import check_new
 from headpose_ros.nodes.driver import DriverNode
 from headpose_ros.nodes.pose import PoseNode

@@ -80,8 +80,8 @@ def _more(options: DriverOptions) -> dict[str, Row]:
     return {
         'repeated_glances': Row('repeated glances', 'repeated_glances', 0.0, 0.0),
         'perclos': Row('PERCLOS', 'perclos', 0.0, 0.0),
-        'absent': Row('absent', 'absent', 0.0, options.absent_seconds),
-        'sunglasses': Row('eyes hidden', 'sunglasses', 0.0, options.hidden_seconds),
+        'absent': Row('absent', 'absent', 0.0, options.seat.absent_seconds),
+        'sunglasses': Row('eyes hidden', 'sunglasses', 0.0, options.lids.hidden_seconds),
     }
 
 

@@ -76,9 +76,9 @@ def story_truth(
         options: What counts as long.
     """
     least = {
-        'long_glance': options.glance_limit,
-        'microsleep': options.microsleep_minimum,
-        'sleep': options.sleep_minimum,
+        'long_glance': options.glances.limit,
+        'microsleep': options.closures.microsleep,
+        'sleep': options.closures.sleep,
     }
     events = [e for e in film_truth(film, neutral) if e.duration >= least.get(e.kind, 0.0)]
     exact = watch(Drive('exact', film.size, (), _exact(film, neutral)), zones, options)

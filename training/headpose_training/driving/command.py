@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.zones import read_zones
+from headpose_ros.driver_monitoring.zones_file import read_zones
 from headpose_ros.files import check_new
 from headpose_ros.ros.node.share import share_file
 from numpy.typing import NDArray

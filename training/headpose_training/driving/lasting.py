@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from headpose_ros.driver_monitoring.monitor import Report
 from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import Report
 from headpose_ros.driver_monitoring.zones import Zones
 from numpy.typing import NDArray
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from headpose_ros.driver_monitoring.monitor import Report
 from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import Report
 from headpose_ros.driver_monitoring.zones import Zones
 from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from headpose_ros.driver_monitoring.episodes import LOST, STARTED, Event
-from headpose_ros.driver_monitoring.monitor import DriverMonitor, Report
+from headpose_ros.driver_monitoring.events import LOST, STARTED, Event
+from headpose_ros.driver_monitoring.monitor import DriverMonitor
 from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.report import Report
 from headpose_ros.driver_monitoring.zones import Zones
 from headpose_ros.perception.faces import Face
 from scipy.optimize import linear_sum_assignment
@@ -174,21 +175,21 @@ def rows(options: DriverOptions) -> tuple[Row, ...]:
     """Return what is judged; limits with a margin, as at a limit itself either answer is right."""
     o = options
     return (
-        Row('glance ≥ 1 s', 'glance', 1.0, o.glance_minimum),
-        Row('glance ≥ 1 s, zone right', 'glance', 1.0, o.glance_minimum, zone=True),
-        Row('glance ≥ 0.7 s', 'glance', 0.7, o.glance_minimum),
-        Row('long glance', 'long_glance', o.glance_limit + _EDGE, o.glance_limit),
-        Row('closure ≥ 0.6 s', 'closure', 0.6, o.closure_minimum),
+        Row('glance ≥ 1 s', 'glance', 1.0, o.glances.minimum),
+        Row('glance ≥ 1 s, zone right', 'glance', 1.0, o.glances.minimum, zone=True),
+        Row('glance ≥ 0.7 s', 'glance', 0.7, o.glances.minimum),
+        Row('long glance', 'long_glance', o.glances.limit + _EDGE, o.glances.limit),
+        Row('closure ≥ 0.6 s', 'closure', 0.6, o.closures.minimum),
         Row(
             'micro-sleep',
             'microsleep',
-            o.microsleep_minimum + _EDGE,
-            o.microsleep_minimum,
+            o.closures.microsleep + _EDGE,
+            o.closures.microsleep,
         ),
-        Row('sleep', 'sleep', o.sleep_minimum + _EDGE, o.sleep_minimum),
-        Row('yawn', 'yawn', o.yawn_minimum, o.yawn_minimum),
+        Row('sleep', 'sleep', o.closures.sleep + _EDGE, o.closures.sleep),
+        Row('yawn', 'yawn', o.yawns.minimum, o.yawns.minimum),
         Row('nod', 'nod', 0.0, 0.0),
-        Row('slump', 'slump', o.slump_minimum + _EDGE, o.slump_minimum),
+        Row('slump', 'slump', o.slumps.minimum + _EDGE, o.slumps.minimum),
     )
 
 

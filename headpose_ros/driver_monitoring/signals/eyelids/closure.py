@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from headpose_ros.driver_monitoring.episodes import Gate
-from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.filters import Hysteresis, crossing
+from headpose_ros.driver_monitoring.signals.eyelids.options import LidOptions
 
-#: Who sleeps is awake when the eyes were seen so far above the limit for so long, openness times s:
-#: one image says little. Shorter closures are over with the first image of open eyes.
+#: Evidence that wakes a sleeper: seconds of seen eyes times how far openness is above the limit.
+#: One image is little evidence. Shorter closures are over with the first image of open eyes.
 _WOKEN = 0.1
 #: No single image counts for longer, s.
 _LONGEST_IMAGE = 0.1
 
 
-class Closure:
+class EyeClosure:
     """Closed eyes by P80, with hysteresis and evidence.
 
     Args:
-        options: Limits of openness, and what is a blink.
+        options: Limits of openness.
+        asleep: How long eyes are closed in sleep, s.
 
     Attributes:
         closed: Whether they are closed; None for not known.
         since: When they came to be so, s; NaN for not known.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
-        self.options = options
-        self._gate = Gate(options.closed_below, options.open_above)
+    def __init__(self, options: LidOptions, asleep: float) -> None:
+        self.options, self._asleep = options, asleep
+        self._gate = Hysteresis(options.closed_below, options.open_above)
         self._last = (0.0, np.nan)
         self._opening, self._opened = 0.0, np.nan
         self.closed: bool | None = None
@@ -58,13 +59,19 @@ class Closure:
             self._opening, self._opened = 0.0, np.nan
         self._last = (stamp, openness)
 
+    def closed_for(self, stamp: float) -> float:
+        """Return how long the eyes have been closed, s; 0 for open, NaN for not known."""
+        if self.closed is None:
+            return np.nan
+        return stamp - self.since if self.closed else 0.0
+
     def _is_opened(self, stamp: float, openness: float, seconds: float) -> bool:
-        """Whether closed eyes are seen to be open by now, this image being one that says so."""
+        """Whether closed eyes are seen to be open by now, this image being one that shows it."""
         limit = self._gate.leave
         if np.isnan(self._opened):
             self._opened = self._crossing(stamp, openness, limit)
         # Nobody saw the eyes closed during a gap, so what comes after it needs no more evidence.
-        if seconds == 0 or self._opened - self.since < self.options.sleep_minimum:
+        if seconds == 0 or self._opened - self.since < self._asleep:
             return True
         self._opening += (openness - limit) * min(seconds, _LONGEST_IMAGE)
         if self._opening < 0:
@@ -73,18 +80,3 @@ class Closure:
 
     def _crossing(self, stamp: float, openness: float, level: float) -> float:
         return crossing(self._last, (stamp, openness), level)
-
-
-def crossing(before: tuple[float, float], now: tuple[float, float], level: float) -> float:
-    """Return when a value passed a level between two stamps, by a straight line.
-
-    Args:
-        before: A stamp, s, and the value, which may be NaN.
-        now: The same later, not NaN.
-        level: The level.
-    """
-    (then, value), (stamp, newer) = before, now
-    if value != value or value == newer:
-        return stamp
-    share = min(max((level - value) / (newer - value), 0.0), 1.0)
-    return then + share * (stamp - then)

@@ -1,8 +1,9 @@
 """Whether something may be learned about the driver at a moment.
 
-What is learned (how open eyes look, where the road is) says later what a sleeper looks like. So it
-is learned from moments alone that are judged attentive themselves: a sleeper's closed eyes must
-never become what open eyes are compared with, and a lap never the road.
+What is learned (how open eyes look, where the road is) decides later what a sleeper looks like. So
+it is learned only from moments that are judged attentive themselves: a sleeper's closed eyes must
+never become what open eyes are compared with, and a lap never the road. Any event that has begun,
+reported or still too short for it, freezes learning.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headpose_ros.driver_monitoring.episodes import Episode
+from headpose_ros.driver_monitoring.detectors.episode import Episode
 
 #: Events of who is awake, only looks elsewhere.
 GAZE = frozenset({'glance', 'long_glance', 'repeated_glances'})

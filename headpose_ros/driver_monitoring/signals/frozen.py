@@ -1,4 +1,4 @@
-"""A face that does not change at all: the picture stands still, whatever the face shows."""
+"""A picture that stands still: what its face shows is not the present."""
 
 from __future__ import annotations
 
@@ -13,6 +13,35 @@ from headpose_ros.perception.faces import Face
 _POINTS, _ROTATION, _OPENNESS = 1.5e-3, 4e-4, 0.02
 #: Boxes come in whole px.
 _BOX = 1.0
+
+
+class FrozenPicture:
+    """Finds out whether the picture stands still.
+
+    Args:
+        longest: A face that is the same to the pixel for this long is a frozen picture, s.
+
+    Attributes:
+        is_frozen: Whether it stands still now.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._face = StillFace()
+        self.is_frozen = False
+
+    def update(self, stamp: float, face: Face | None, known: bool) -> float | None:
+        """Return since when the picture stands still, s, once that becomes known; else None.
+
+        Args:
+            stamp: Of the image, s.
+            face: The driver's face; None when it is not found.
+            known: Whether the picture is known to have stood still for long enough.
+        """
+        before, longest = self.is_frozen, self._longest
+        since = min(self._face.update(stamp, face), stamp - longest if known else stamp)
+        self.is_frozen = stamp - since >= longest
+        return since if self.is_frozen and not before else None
 
 
 class StillFace:

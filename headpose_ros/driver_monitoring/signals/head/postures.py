@@ -18,7 +18,7 @@ REACH = 3
 _LARGEST = 1e12
 #: A posture this far above another one and no farther aside, rad, ...
 _ABOVE, _ASIDE = float(np.radians(25.0)), float(np.radians(25.0))
-#: ... that was held for this share of the time and for so long, s, is looked at again and again.
+#: ... that was held for this share of the time and for this long, s, is taken again and again.
 _LEAST_SHARE, _LEAST_HELD = 0.03, 1.5
 
 

@@ -11,17 +11,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.driver_monitoring.neutral import NeutralPose
-from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.postures import REACH, Postures, apart, bin_of, relative
+from headpose_ros.driver_monitoring.signals.head.neutral import NeutralOptions, NeutralPose
+from headpose_ros.driver_monitoring.signals.head.postures import (
+    REACH,
+    Postures,
+    apart,
+    bin_of,
+    relative,
+)
 
 Array = NDArray[np.float64]
 
-#: What is seen here is forgotten with this share of `neutral_memory` as time constant.
+#: What is seen here is forgotten with this share of `memory_seconds` as time constant.
 _MEMORY = 1 / 12
-#: So much of that time must have been seen, ...
+#: This share of that time must have been seen, ...
 _FILLED = 0.8
-#: ... so much of it in one posture, ...
+#: ... this share of it in one posture, ...
 _MOST = 0.5
 #: ... and this much as much where the road was, at most: one look of 2 s in 20 s is more.
 _LEFT = 0.05
@@ -34,11 +39,12 @@ class Reseating:
     """Finds the neutral pose of a driver or a camera that has moved.
 
     Args:
-        options: How long to remember, and how far a head hangs.
+        options: How long to remember.
+        slump: A head that hangs by more than this is not that of somebody who drives, rad.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
-        self.options = options
+    def __init__(self, options: NeutralOptions, slump: float) -> None:
+        self.options, self.slump = options, slump
         self.reset()
 
     def reset(self) -> None:
@@ -59,7 +65,7 @@ class Reseating:
         """
         if neutral.rotation is None:
             return None
-        memory = _MEMORY * self.options.neutral_memory
+        memory = _MEMORY * self.options.memory_seconds
         self._postures.add(rotation, seconds, memory)
         self._open = self._open * float(np.exp(-seconds / memory)) + seconds * is_open
         self._due += seconds
@@ -88,8 +94,8 @@ class Reseating:
         """Whether a posture can be that of somebody who drives."""
         assert neutral.anchor is not None
         _, elevation, lean = relative(rotation, neutral.anchor)
-        most = self.options.slump_angle
+        most = self.slump
         if self._open < _SEEN * self._postures.seconds:
-            # Behind sunglasses nothing but an upright head tells a driver from a sleeper.
+            # Behind sunglasses only an upright head distinguishes a driver from a sleeper.
             return max(abs(elevation), abs(lean)) < most
         return elevation > -most or not neutral.is_firm

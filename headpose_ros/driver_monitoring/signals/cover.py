@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: About so many pixels on each side are looked at.
+#: About this many pixels on each side are examined.
 _SAMPLES = 64
 #: A picture of less detail than this, in grey levels, shows nothing: it is about the noise of a
 #: sensor in the dark. A cabin at night under an infrared lamp has tens.
@@ -13,7 +13,7 @@ _LEAST_DETAIL = 4.0
 
 
 def shows_nothing(image: NDArray[np.uint8]) -> bool:
-    """Tell whether a camera is covered.
+    """Return whether a camera is covered.
 
     Args:
         image: uint8 (H, W, 3).

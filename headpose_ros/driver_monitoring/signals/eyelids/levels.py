@@ -1,29 +1,76 @@
-"""What is measured of one driver's open and closed eyes, learned on the way.
+"""What is measured of one driver's open and closed eyes, learned while driving.
 
-Networks shrink what they are unsure of towards the middle, and eyes differ: of one driver closed
-lids may be measured as a third open. The level of open eyes is a high quantile of what is seen
+Networks shrink what they are unsure of towards the middle, and eyes differ: closed lids of one
+driver may be measured as a third open. The level of open eyes is a high quantile of what is seen
 while the driver is attentive; that of closed ones is seen in blinks, which close the eyes for a
-moment. Between the two openness is stretched to 0..1.
+moment. Between the two levels, openness is stretched to 0..1.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
 
-from headpose_ros.driver_monitoring.levels import OpenLevel
-from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.signals.eyelids.options import LidOptions
 
+_BINS = 120
+#: The open eye is this quantile of what is seen while the eyes are open: above the middle, as they
+#: droop as well. With the blinks in between it would be 0.7 of all that is seen.
+_QUANTILE = 0.66
+#: How often the quantile is computed, s: it moves slowly.
+_PERIOD = 0.5
+#: Weights are scaled back before they outgrow a float.
+_LARGEST = 1e12
 #: Measures of openness beyond this count as this.
 _WIDEST = 1.2
-#: A dip under this share of the open eye is one of a blink, until it is over this share again.
+#: A dip under the first share of the open eye is one of a blink, until it is over the second.
 _DIP, _OVER = 0.75, 0.85
-#: So many of the last blinks tell how closed eyes are measured; of most the lowest point falls
-#: between two images, so the level is a low quantile of their lowest measures.
+#: The last blinks show how closed eyes are measured; of most the lowest point falls between two
+#: images, so the level is a low quantile of their lowest measures.
 _FEWEST_BLINKS, _BLINKS_KEPT, _CLOSED_QUANTILE = 5, 40, 0.2
 #: Closed eyes are never taken for more open than this share of open ones: what stays above squints.
 _HIGHEST_CLOSED = 0.55
+
+
+class OpenLevel:
+    """The level of relaxed open eyes: the high quantile of a histogram with forgetting.
+
+    Args:
+        widest: Measures lie below this.
+
+    Attributes:
+        level: The measure of open eyes; NaN while they were seen for too short a time.
+        seconds: For how long they were seen.
+    """
+
+    def __init__(self, widest: float) -> None:
+        self._widest = widest
+        self._weights = np.zeros(_BINS)
+        self._unit = 1.0  # weight of one second now; grows, which makes the past weigh less
+        self._due = 0.0
+        self.seconds = 0.0
+        self.level = np.nan
+
+    def update(self, measure: float, seconds: float, options: LidOptions) -> None:
+        """Learn from a measure, 0 <= measure < widest, that was seen for some seconds."""
+        self._unit *= math.exp(seconds / options.memory_seconds)
+        self._weights[int(measure / self._widest * _BINS)] += seconds * self._unit
+        self.seconds += seconds
+        self._due += seconds
+        is_due = self._due >= _PERIOD or np.isnan(self.level)
+        if self.seconds >= options.learning_seconds and is_due:
+            self._due = 0.0
+            self._find()
+
+    def _find(self) -> None:
+        total = np.cumsum(self._weights)
+        passed = np.searchsorted(total, _QUANTILE * total[-1])
+        self.level = float((passed + 0.5) * self._widest / _BINS)
+        if self._unit > _LARGEST:
+            self._weights /= self._unit
+            self._unit = 1.0
 
 
 class LidLevels:
@@ -31,9 +78,13 @@ class LidLevels:
 
     Args:
         options: How long to learn and to remember.
+
+    Attributes:
+        open: How open eyes are measured.
+        closed: How closed eyes are measured.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
+    def __init__(self, options: LidOptions) -> None:
         self.options = options
         self.reset()
 

@@ -1,12 +1,12 @@
-"""How far eyes and mouth are open: as the network says, else from the landmarks."""
+"""How far eyes and mouth are open in one face: by the network, else from the landmarks."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.driver_monitoring.levels import OpenLevel
-from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.signals.eyelids.levels import OpenLevel
+from headpose_ros.driver_monitoring.signals.eyelids.options import LidOptions
 from headpose_ros.geometry.landmarks import COUNT, GROUPS
 from headpose_ros.perception.faces import Face
 
@@ -27,7 +27,7 @@ class OpenEyes:
         options: How long to learn and to remember.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
+    def __init__(self, options: LidOptions) -> None:
         self.options = options
         self.reset()
 
@@ -36,7 +36,7 @@ class OpenEyes:
         self._levels = OpenLevel(_WIDEST), OpenLevel(_WIDEST)
         if aspects is not None:
             for eye, aspect in enumerate(aspects):
-                self._update(eye, float(aspect), 2 * self.options.eye_seconds)
+                self._update(eye, float(aspect), 2 * self.options.learning_seconds)
 
     @property
     def aspects(self) -> Array:
@@ -46,15 +46,15 @@ class OpenEyes:
     @property
     def is_learning(self) -> bool:
         """Whether an eye was measured, but not yet for long enough to know it open."""
-        return any(0.0 < eye.seconds < self.options.eye_seconds for eye in self._levels)
+        return any(0.0 < eye.seconds < self.options.learning_seconds for eye in self._levels)
 
     def learn(self, face: Face, seconds: float) -> None:
         """Learn from a face whose eyes are open, seen for some seconds.
 
-        An eye of which the network says how far it is open needs no aspect ratio.
+        An eye whose openness the network gives needs no aspect ratio.
         """
         for eye in _eyes_by_landmarks(face, self.options):
-            self._update(eye, _aspect(face, eye, self.options.eye_turn), seconds)
+            self._update(eye, _aspect(face, eye, self.options.farthest_turn), seconds)
 
     def _update(self, eye: int, aspect: float, seconds: float) -> None:
         if _SHUT <= aspect < _WIDEST and seconds > 0:
@@ -64,7 +64,7 @@ class OpenEyes:
 def measure_openness(face: Face, eyes: OpenEyes) -> Array:
     """Return the openness (3,) of right eye, left eye and mouth; NaN where unknown.
 
-    What the network says is taken; where it says nothing, an eye's aspect ratio (Soukupová and
+    The network's openness is taken; where it gives none, an eye's aspect ratio (Soukupová and
     Čech 2016) is compared with that of the driver's own open eye. An eye whose landmarks are
     hidden is unknown in either case.
 
@@ -72,7 +72,7 @@ def measure_openness(face: Face, eyes: OpenEyes) -> Array:
         face: The face.
         eyes: What is known about the driver's open eyes.
     """
-    options, least = eyes.options, eyes.options.eye_visibility
+    options, least = eyes.options, eyes.options.visibility
     openness = np.array(face.openness, np.float64)
     openness[~np.isfinite(openness)] = np.nan
     for eye in _eyes_by_landmarks(face, options):
@@ -85,19 +85,19 @@ def measure_openness(face: Face, eyes: OpenEyes) -> Array:
     return openness
 
 
-def eyes_in_sight(face: Face, options: DriverOptions) -> bool:
+def eyes_in_sight(face: Face, options: LidOptions) -> bool:
     """Whether the landmarks of an eye can be seen."""
-    return any(_is_visible(face, points, options.eye_visibility) for points in _EYES)
+    return any(_is_visible(face, points, options.visibility) for points in _EYES)
 
 
-def _eyes_by_landmarks(face: Face, options: DriverOptions) -> list[int]:
+def _eyes_by_landmarks(face: Face, options: LidOptions) -> list[int]:
     """Return which eyes, right (0) and left (1), must be and can be measured from landmarks."""
     if not _has_points(face):
         return []
     return [
         eye
         for eye, points in enumerate(_EYES)
-        if not np.isfinite(face.openness[eye]) and _is_visible(face, points, options.eye_visibility)
+        if not np.isfinite(face.openness[eye]) and _is_visible(face, points, options.visibility)
     ]
 
 
@@ -106,7 +106,7 @@ def _has_points(face: Face) -> bool:
 
 
 def _is_visible(face: Face, points: Array, least: float) -> bool:
-    """Whether these landmarks can be seen; so they are where a network does not tell."""
+    """Whether these landmarks can be seen; they are where a network gives no visibility."""
     if len(face.visibility) != COUNT:
         return True
     # NaN compares as hidden.
@@ -114,7 +114,7 @@ def _is_visible(face: Face, points: Array, least: float) -> bool:
 
 
 def _eye(face: Face, eye: int, eyes: OpenEyes) -> float:
-    aspect, own = _aspect(face, eye, eyes.options.eye_turn), eyes.aspects[eye]
+    aspect, own = _aspect(face, eye, eyes.options.farthest_turn), eyes.aspects[eye]
     if np.isnan(own) and aspect < _SHUT:
         return 0.0
     closed = eyes.options.closed_aspect

@@ -10,11 +10,12 @@ that is taken again and again is the road.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.driver_monitoring.options import DriverOptions
-from headpose_ros.driver_monitoring.postures import (
+from headpose_ros.driver_monitoring.signals.head.postures import (
     REACH,
     Bin,
     Postures,
@@ -23,19 +24,45 @@ from headpose_ros.driver_monitoring.postures import (
     elevation,
     relative,
 )
+from headpose_ros.driver_monitoring.thresholds import OURS
+from headpose_ros.parameter import parameter
 
 Array = NDArray[np.float64]
 
-#: Another posture becomes the mode when it was held so many times as long.
+#: Another posture becomes the mode when it was held this many times as long.
 _SWITCH = 1.3
 #: How often the mode is looked for, s: it moves slowly.
 _PERIOD = 0.5
 #: A face that points farther than this below the camera's axis, rad, may look into the lap: cameras
 #: stand at the wheel, on the dashboard or at the mirror, 25 degrees below to 10 above the eyes.
 _LOW = float(np.radians(-15.0))
-#: Such a posture must be held for so many times `neutral_seconds`; so long is also any posture
-#: returned to until nothing can be wrong with it.
+#: Such a posture must be held for this many times `learning_seconds`; any posture must be returned
+#: to for as long before it is beyond doubt.
 _PATIENCE = 10
+
+
+@dataclass(frozen=True)
+class NeutralOptions:
+    """How the neutral pose is learned."""
+
+    learning_seconds: float = parameter(
+        6.0,
+        'Time in the most frequent posture after which it counts as neutral.',
+        minimum=1.0,
+        maximum=600.0,
+        unit='s',
+        source=OURS,
+        former='neutral_seconds',
+    )
+    memory_seconds: float = parameter(
+        300.0,
+        'Time constant with which former postures are forgotten.',
+        minimum=10.0,
+        maximum=7200.0,
+        unit='s',
+        source=OURS,
+        former='neutral_memory',
+    )
 
 
 class NeutralPose:
@@ -43,6 +70,7 @@ class NeutralPose:
 
     Args:
         options: How long to learn and to remember.
+        slump: A head that hangs by more than this is no neutral pose, rad.
 
     Attributes:
         rotation: (3, 3) R_optical_face; None while not known.
@@ -50,8 +78,8 @@ class NeutralPose:
             pose was first, or went up to since; None while not known.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
-        self.options = options
+    def __init__(self, options: NeutralOptions, slump: float) -> None:
+        self.options, self.slump = options, slump
         self.reset()
 
     def reset(self, rotation: Array | None = None) -> None:
@@ -63,11 +91,11 @@ class NeutralPose:
         self._due = self._confirmed = 0.0
         if rotation is not None:
             self._take(rotation)
-            self._confirmed = _PATIENCE * self.options.neutral_seconds
+            self._confirmed = _PATIENCE * self.options.learning_seconds
 
     def update(self, rotation: Array, seconds: float) -> None:
         """Learn from a rotation (3, 3) R_optical_face that was held for some seconds."""
-        self._postures.add(rotation, seconds, self.options.neutral_memory)
+        self._postures.add(rotation, seconds, self.options.memory_seconds)
         self._due += seconds
         if self._due >= _PERIOD:
             self._due = 0.0
@@ -94,8 +122,8 @@ class NeutralPose:
 
     @property
     def is_firm(self) -> bool:
-        """Whether it was returned to for so long that it is no mistake of the first minute."""
-        return self._confirmed >= _PATIENCE * self.options.neutral_seconds and not self.is_low
+        """Whether it was returned to often enough to be no mistake of the first minute."""
+        return self._confirmed >= _PATIENCE * self.options.learning_seconds and not self.is_low
 
     def relative(self, rotation: Array) -> tuple[float, float, float]:
         """Return azimuth, elevation and lean in rad of a rotation against the neutral one.
@@ -108,7 +136,7 @@ class NeutralPose:
 
     def _begin(self) -> None:
         """Look for the first neutral pose."""
-        postures, needed = self._postures, self.options.neutral_seconds
+        postures, needed = self._postures, self.options.learning_seconds
         mode = postures.mode()
         rotation = postures.rotation(mode)
         is_low = elevation(rotation) < _LOW
@@ -133,7 +161,7 @@ class NeutralPose:
     def _take(self, rotation: Array) -> None:
         """Start anew from a rotation, as if it had been held for two learning times."""
         self._postures = Postures()
-        self._postures.add(rotation, 2 * self.options.neutral_seconds)
+        self._postures.add(rotation, 2 * self.options.learning_seconds)
         self._mode = bin_of(rotation)
         self.rotation = self.anchor = rotation
 
@@ -141,4 +169,4 @@ class NeutralPose:
         """Whether a head has sunk to a rotation little by little."""
         if self.anchor is None:
             return False
-        return relative(rotation, self.anchor)[1] < -self.options.slump_angle
+        return relative(rotation, self.anchor)[1] < -self.slump

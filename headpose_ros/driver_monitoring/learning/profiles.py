@@ -5,20 +5,36 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from headpose_ros.driver_monitoring.monitor import DriverProfile
-from headpose_ros.driver_monitoring.zones import parse_zones
+from headpose_ros.driver_monitoring.zones import Zones
+from headpose_ros.driver_monitoring.zones_file import parse_zones, to_yaml
 from headpose_ros.errors import HeadposeError
 from headpose_ros.foreign_files import FileError, user_path
 from headpose_ros.yaml_files import parse, read_text
 
 _PRIVATE = 0o600
 _MOST_OPEN = 2.0  # height over width of an eye: no eye is
+
+
+@dataclass(frozen=True)
+class DriverProfile:
+    """What was learned about one driver.
+
+    Attributes:
+        neutral: (3, 3) R_optical_face of the neutral pose.
+        open_eyes: (2,) aspect ratios of the open right and left eye; NaN where not known.
+        zones: The zones, as calibrated.
+    """
+
+    neutral: NDArray[np.float64]
+    open_eyes: NDArray[np.float64]
+    zones: Zones
 
 
 class ProfileError(HeadposeError, ValueError):
@@ -52,7 +68,7 @@ def write_profile(path: Path, profile: DriverProfile) -> None:
     content = {
         'neutral': profile.neutral.round(6).tolist(),
         'open_eyes': [None if x != x else round(x, 4) for x in profile.open_eyes.tolist()],
-        'zones': profile.zones.to_yaml(),
+        'zones': to_yaml(profile.zones),
     }
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

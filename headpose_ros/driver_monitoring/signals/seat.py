@@ -8,13 +8,75 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headpose_ros.driver_monitoring.options import DriverOptions
+from headpose_ros.driver_monitoring.thresholds import OURS
+from headpose_ros.parameter import Region, parameter, region
 from headpose_ros.perception.faces import Face
 
 #: A face this near to where the driver was, in sides of that face, ...
 _SAME_PLACE = 1.0
-#: ... and at most so many times larger or smaller is the driver's, whatever its id.
+#: ... and at most this many times larger or smaller is the driver's, whatever its id.
 _SAME_SIZE = 1.5
+
+
+@dataclass(frozen=True)
+class SeatOptions:
+    """Which face is the driver's, and for how long it may be out of sight."""
+
+    region: Region = parameter(  # noqa: RUF009
+        (0.0, 0.0, 1.0, 1.0),
+        "Where the driver's face may be: x, y, width and height as shares of the image's.",
+        minimum=0.0,
+        maximum=1.0,
+        basic=True,
+        former='seat_region',
+    )
+    smallest_face: float = parameter(
+        0.05,
+        "Smallest side of a driver's face as a share of the image's height.",
+        minimum=0.0,
+        maximum=1.0,
+        source=OURS,
+        former='smallest_face',
+    )
+    takeover: float = parameter(
+        1.5,
+        'A face this many times as large as the driver is the driver after takeover_seconds.',
+        minimum=1.0,
+        maximum=10.0,
+        source=OURS,
+        former='takeover',
+    )
+    takeover_seconds: float = parameter(
+        2.0,
+        'See takeover; also how long a face out of sight is waited for.',
+        minimum=0.0,
+        maximum=60.0,
+        unit='s',
+        source=OURS,
+        former='takeover_seconds',
+    )
+    absent_seconds: float = parameter(
+        5.0,
+        'Time without a face after which the seat is empty, unless the face had turned away.',
+        minimum=0.5,
+        maximum=60.0,
+        unit='s',
+        source=OURS,
+        former='absent_seconds',
+    )
+    forget_seconds: float = parameter(
+        20.0,
+        'Time without a face after which another driver may come: what was learned is dropped.',
+        minimum=1.0,
+        maximum=600.0,
+        unit='s',
+        source=OURS,
+        former='forget_seconds',
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a region that is none."""
+        region('region', self.region)
 
 
 @dataclass(frozen=True)
@@ -39,7 +101,7 @@ class DriverChooser:
         options: Region, sizes and times.
     """
 
-    def __init__(self, options: DriverOptions) -> None:
+    def __init__(self, options: SeatOptions) -> None:
         self.options = options
         self.clear()
 
@@ -74,7 +136,7 @@ class DriverChooser:
         """Whether a face is in the seat's region and large enough."""
         if not np.isfinite(face.box).all() or min(size) <= 0:
             return False
-        x, y, width, height = self.options.seat_region
+        x, y, width, height = self.options.region
         place = _center(face) / size
         inside = x <= place[0] <= x + width and y <= place[1] <= y + height
         return bool(inside and _side(face) >= self.options.smallest_face * size[1])
