@@ -77,7 +77,7 @@ def check_ros_arguments(words: list[str], nodes: set[str]) -> None:
 def configurations() -> dict[str, Any]:
     pytest.importorskip('rclpy')
     from headpose_ros.nodes.camera import CameraConfig
-    from headpose_ros.nodes.driver import DriverConfig
+    from headpose_ros.nodes.driver_parameters import DriverConfig
     from headpose_ros.nodes.overlay import OverlayConfig
     from headpose_ros.nodes.pose_parameters import PoseConfig
 

@@ -441,13 +441,36 @@ FORMER_POSE_NAMES = {
     *('exit_on_stall', 'lazy', 'autostart'),
 }
 
+#: Parameters of the driver node in that release.
+FORMER_DRIVER_NAMES = {
+    *('seat_region', 'smallest_face', 'takeover', 'takeover_seconds', 'absent_seconds'),
+    *('forget_seconds', 'turned_away', 'stream_gap', 'still_seconds', 'unknown_grace'),
+    *('neutral_seconds', 'neutral_memory', 'zone_margin', 'head_window', 'glance_minimum'),
+    *('glance_release', 'glance_limit', 'accumulated_limit', 'accumulated_refill'),
+    *('driving_allowance', 'eye_visibility', 'eye_turn', 'eye_memory', 'eye_seconds'),
+    *('closed_aspect', 'closed_below', 'open_above', 'blink_below', 'blink_longest'),
+    *('closure_minimum', 'microsleep_minimum', 'sleep_minimum', 'perclos_window'),
+    *('perclos_evidence', 'perclos_limit', 'perclos_release', 'hidden_seconds', 'yawn_above'),
+    *('yawn_below', 'yawn_minimum', 'nod_depth', 'nod_longest', 'nod_closed', 'slump_angle'),
+    *('slump_minimum', 'drowsy_window', 'drowsy_yawns', 'drowsy_nods', 'confidence_window'),
+    *('zones', 'drive', 'profiles', 'driver', 'calibration_seconds', 'watch_images'),
+    *('silence_seconds', 'autostart'),
+}
 
-def test_every_parameter_that_the_pose_node_had_is_still_accepted(ros: int) -> None:
-    from headpose_ros.nodes.pose_parameters import PoseConfig
 
-    known = rules(PoseConfig)
-    accepted = {*known, *(rule.former for rule in known.values()), *removed(PoseConfig)}
-    assert accepted >= FORMER_POSE_NAMES
+@pytest.mark.parametrize(
+    ('file', 'former'),
+    [('pose', FORMER_POSE_NAMES), ('driver_monitoring', FORMER_DRIVER_NAMES)],
+)
+def test_every_parameter_that_a_node_had_is_still_accepted(
+    ros: int, file: str, former: set[str]
+) -> None:
+    from headpose_ros.nodes.parameter_files import CONFIGURATIONS
+
+    _, config = CONFIGURATIONS[file]
+    known = rules(config)
+    accepted = {*known, *(rule.former for rule in known.values()), *removed(config)}
+    assert accepted >= former
     assert 8 <= sum(rule.basic for rule in known.values()) <= 12
 
 
