@@ -26,12 +26,18 @@ from headpose_ros.ros.node.transport import prefer_shared_memory
 ROOT = Path(__file__).parents[1]
 FRAME = 'camera_optical_frame'
 START, WAIT = 120.0, 10.0  # seconds
+#: One side knows the other before that one knows it; what it sends then may be lost.
+HANDSHAKE = 0.15  # s
 TRANSITIONS = {
     'activate': Transition.TRANSITION_ACTIVATE,
     'deactivate': Transition.TRANSITION_DEACTIVATE,
     'cleanup': Transition.TRANSITION_CLEANUP,
     'configure': Transition.TRANSITION_CONFIGURE,
 }
+
+
+class NoAnswerError(RuntimeError):
+    """A service that is not there, or does not answer in time."""
 
 
 def isolate() -> None:
@@ -75,6 +81,7 @@ class Rig:
         self.compressed = compressed
         self.node.create_subscription(Faces, 'faces', self._answered, qos.reliable(100))
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._diagnosed, 10)
+        self._clients: dict[str, Any] = {}
         self.images: Any = None
         self.camera(qos.reliable(1))
 
@@ -121,25 +128,38 @@ class Rig:
         return found()[0] if self.until(found, timeout) else None
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 30.0) -> Any:
-        """Return a service's answer, None where none comes in time."""
-        client = self.node.create_client(kind, name)
-        try:
-            if not self.until(client.service_is_ready, timeout):
-                return None
-            future = client.call_async(request)
-            return future.result() if self.until(future.done, timeout) else None
-        finally:
-            self.node.destroy_client(client)
+        """Return a service's answer.
+
+        Raises:
+            NoAnswerError: There is no such service, or no answer in time.
+        """
+        future = self._client(kind, name, timeout).call_async(request)
+        if not self.until(future.done, timeout):
+            raise NoAnswerError(f'{name} did not answer within {timeout:g} s')
+        return future.result()
 
     def change(self, name: str) -> bool:
         """Make a lifecycle transition; tell whether it succeeded."""
         request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
-        answer = self.call(ChangeState, 'pose/change_state', request)
-        return answer is not None and answer.success
+        return bool(self.call(ChangeState, 'pose/change_state', request).success)
 
     def state(self) -> str:
-        answer = self.call(GetState, 'pose/get_state', GetState.Request())
-        return 'unknown' if answer is None else answer.current_state.label
+        return str(self.call(GetState, 'pose/get_state', GetState.Request()).current_state.label)
+
+    def _client(self, kind: Any, name: str, timeout: float) -> Any:
+        """Return the one client of a service, once both sides know each other.
+
+        The middleware drops an answer when the node has not found its reader within 0.1 s, which
+        happens to new clients on a busy machine.
+        """
+        if name not in self._clients:
+            client = self.node.create_client(kind, name)
+            if not self.until(client.service_is_ready, timeout):
+                self.node.destroy_client(client)
+                raise NoAnswerError(f'there is no service {name}')
+            self.spin(HANDSHAKE)
+            self._clients[name] = client
+        return self._clients[name]
 
     def _answered(self, faces: Faces) -> None:
         self.faces.append((time.time(), faces))
