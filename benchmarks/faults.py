@@ -78,10 +78,10 @@ class Bench:
     def _note_state(self, state: Any) -> None:
         self.answered.add((state.header.stamp.sec, state.header.stamp.nanosec))
 
-    def driver_answers(self, faces: Any) -> bool:
+    def driver_answers(self, faces: Any, timeout: float = rigs.WAIT) -> bool:
         """Tell whether the driver node answers these faces in time."""
         stamp = (faces.header.stamp.sec, faces.header.stamp.nanosec)
-        good = self.rig.until(lambda: stamp in self.answered)
+        good = self.rig.until(lambda: stamp in self.answered, timeout)
         self.answered.clear()
         return good
 
@@ -137,6 +137,18 @@ class Bench:
             if [face.head_pose.translation_is_metric for face in faces] == [True]:
                 return _rotation(answer)
         raise RuntimeError('the node does not find the face before any fault')
+
+    def meet_driver(self) -> None:
+        """Send good images until the driver node answers: it has found the pose node's topic.
+
+        Which of the nodes' topics have found each other cannot be seen from here.
+        """
+        end = time.monotonic() + rigs.START
+        while time.monotonic() < end:
+            answer = self.send()
+            if answer is not None and self.driver_answers(answer, 1.0):
+                return
+        raise RuntimeError('the driver node never answers')
 
     def recovers(self) -> bool:
         """Tell whether the next good image, once it can arrive, is answered well."""
@@ -302,6 +314,9 @@ def lifecycle_storm(bench: Bench) -> None:
             bench.rig.images.publish(bench.rig.message(bench.picture))
         if not bench.rig.change(name):
             raise RuntimeError(f'{name} failed in state {bench.rig.state()}')
+    if 'cleanup' in names:  # which makes new publishers
+        bench.connect()
+        bench.meet_driver()
 
 
 def camera_killed(bench: Bench) -> None:
@@ -550,6 +565,7 @@ def running(compressed: bool, seed: int) -> Iterator[tuple[Bench, subprocess.Pop
         try:
             bench.connect()
             bench.reference = bench.first_pose()
+            bench.meet_driver()
             yield bench, process
             if driver.poll() is not None:
                 raise RuntimeError(f'the driver node died: exit code {driver.returncode}')
