@@ -101,13 +101,13 @@ class Bench:
         self.rig.infos.publish(info)
         self.rig.spin(0.03)
 
-    def set(self, **values: Any) -> list[bool]:
-        """Set parameters; two underscores stand for the dot in a name."""
+    def set(self, timeout: float = rigs.ANSWER, /, **values: Any) -> list[bool]:
+        """Set parameters; two underscores stand for the dot in a name. Tell which were taken."""
         named = {name.replace('__', '.'): value for name, value in values.items()}
         request = SetParameters.Request(
             parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in named.items()]
         )
-        answer = self.rig.call(SetParameters, 'pose/set_parameters', request)
+        answer = self.rig.call(SetParameters, 'pose/set_parameters', request, timeout)
         return [result.successful for result in answer.results]
 
     def is_good(self, answer: Any) -> bool:
@@ -397,7 +397,7 @@ def strange_file(folder: Path, field: str, value: Any) -> Path:
 
 def load_libraries(bench: Bench) -> None:
     """Have the node import PyTorch and torchvision, 650 MB that stay: weights of a ResNet do."""
-    bench.set(model=str(strange_file(bench.folder, 'model', 'ccr')))
+    bench.set(rigs.START, network__model=str(strange_file(bench.folder, 'model', 'ccr')))
 
 
 #: Half-precision NaN and infinity, and what the header of a file may say.
@@ -599,7 +599,8 @@ def run(kinds: tuple[Kind, ...], count: int, compressed: bool, seed: int) -> Any
     tried: Counter[str] = Counter()
     survived: Counter[str] = Counter()
     with running(compressed, seed) as (bench, process):
-        load_libraries(bench)
+        if strange_model in kinds:
+            load_libraries(bench)
         begun = rigs.resident(process)
         for index in range(count):
             kind = kinds[index] if index < len(kinds) else draw(kinds, bench.random)
@@ -620,7 +621,13 @@ def run(kinds: tuple[Kind, ...], count: int, compressed: bool, seed: int) -> Any
                 begun = rigs.resident(process)
             if index % _REPORT_EVERY == _REPORT_EVERY - 1:
                 print(f'{index + 1} faults, {rigs.resident(process):.0f} MB', flush=True)
+        _report(tried, survived)
         return tried, survived, rigs.resident(process) - begun
+
+
+def _report(tried: Counter[str], survived: Counter[str]) -> None:
+    for name, number in sorted(tried.items()):
+        print(f'{name:20} tried {number:4}  survived {survived[name]:4}', flush=True)
 
 
 def main() -> int:
@@ -637,9 +644,6 @@ def main() -> int:
         run(COMPRESSED, share, True, options.seed + 1),
     ]
     rclpy.try_shutdown()
-    for tried, survived, _ in parts:
-        for name, number in sorted(tried.items()):
-            print(f'{name:20} tried {number:4}  survived {survived[name]:4}')
     all_tried = sum(sum(part[0].values()) for part in parts)
     all_survived = sum(sum(part[1].values()) for part in parts)
     growth = max(part[2] for part in parts)

@@ -25,7 +25,8 @@ from headpose_ros.ros.node.transport import prefer_shared_memory
 
 ROOT = Path(__file__).parents[1]
 FRAME = 'camera_optical_frame'
-START, WAIT = 120.0, 10.0  # seconds
+#: Seconds for a start, for a message, and for a service's answer.
+START, WAIT, ANSWER = 120.0, 10.0, 30.0
 #: One side knows the other before that one knows it; what it sends then may be lost.
 HANDSHAKE = 0.15  # s
 TRANSITIONS = {
@@ -127,7 +128,7 @@ class Rig:
 
         return found()[0] if self.until(found, timeout) else None
 
-    def call(self, kind: Any, name: str, request: Any, timeout: float = 30.0) -> Any:
+    def call(self, kind: Any, name: str, request: Any, timeout: float = ANSWER) -> Any:
         """Return a service's answer.
 
         Raises:
