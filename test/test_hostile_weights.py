@@ -7,6 +7,7 @@ import inspect
 import json
 import os
 import struct
+import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from safetensors.torch import save
 from small_models import SMALL, write_small
 
 from headpose_ros.models.registry import MODELS
+from headpose_ros.models.released import find_weights
 from headpose_ros.models.safetensors_check import (
     WeightsFileError,
     build_options,
@@ -28,7 +30,9 @@ from headpose_ros.models.safetensors_check import (
 from headpose_ros.models.weights import WeightsError, load_model
 from headpose_ros.perception.backends import choose
 from headpose_ros.perception.backends.base import BackendError
+from headpose_ros.perception.backends.choose import Fallbacks
 from headpose_ros.perception.backends.trial import check
+from headpose_ros.perception.device import CPU
 from headpose_ros.perception.infer import FaceNetwork
 
 #: The smallest registered network.
@@ -218,6 +222,13 @@ def test_names_that_cannot_be_are_refused(path):
     with pytest.raises(WeightsError, match='no weights') as caught:
         load_model(path)
     assert len(str(caught.value)) < 600
+
+
+def test_damaged_weights_are_refused_without_pytorch(tmp_path, monkeypatch):
+    (tmp_path / 'x.safetensors').write_bytes(GOOD[:-1])
+    monkeypatch.setitem(sys.modules, 'headpose_ros.models.weights', None)  # which imports it
+    with pytest.raises(WeightsError, match='cut off'):
+        Fallbacks(find_weights(str(tmp_path / 'x.safetensors')), CPU)
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path):

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from headpose_ros.foreign_files import FileError, read_bounded
-from headpose_ros.models.registry import WeightsError
+from headpose_ros.models.registry import WeightsError, spec_of
 from headpose_ros.models.safetensors_check import (
     LARGEST_FILE,
     WeightsFileError,
+    read_safetensors,
     shown_path,
     weights_path,
 )
@@ -44,6 +45,11 @@ class WeightsFile:
     sha256: str
     onnx: Path | None
     card: dict[str, Any]
+
+    @property
+    def released(self) -> bool:
+        """Tell whether the weights came with this package."""
+        return self.path.parent == FOLDER
 
 
 def find_weights(name_or_path: str) -> WeightsFile:
@@ -152,6 +158,19 @@ def read_weights_file(path: Path) -> bytes:
         return read_bounded(path, LARGEST_FILE)
     except FileError as error:
         raise WeightsError(f'cannot read {shown_path(path)}: {error}') from error
+
+
+def check_weights(path: Path) -> None:
+    """Compare a `.safetensors` file with itself and with the registry.
+
+    Raises:
+        WeightsError: It is damaged, or for no registered network.
+    """
+    try:
+        checked = read_safetensors(path)
+    except WeightsFileError as error:
+        raise WeightsError(f'{shown_path(path)} {error}') from error
+    spec_of(checked.metadata, shown_path(path))
 
 
 @lru_cache(maxsize=1)

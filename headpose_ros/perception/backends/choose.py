@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headpose_ros.errors import HeadposeError
 from headpose_ros.extras import how_to_get
 from headpose_ros.models.registry import ModelSpec, WeightsError
-from headpose_ros.models.released import WeightsFile
+from headpose_ros.models.released import WeightsFile, check_weights
 from headpose_ros.perception.backends.base import Backend, BackendError, Model
 from headpose_ros.perception.backends.onnx_runtime import OnnxRuntimeBackend, of_file
 from headpose_ros.perception.backends.trial import check
@@ -188,7 +188,10 @@ def _in_torch(model: Model) -> LoadedModel:
 
     Raises:
         BackendError: PyTorch or another package is missing; the message has the remedy.
+        WeightsError: The weights are damaged, or of another network.
     """
+    if isinstance(model, WeightsFile) and not model.released:
+        check_weights(model.path)  # a damaged file must not cost 500 MB of PyTorch
     try:
         from headpose_ros.models.weights import load_model
 
