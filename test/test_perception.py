@@ -95,11 +95,11 @@ def test_detector_looks_at_turned_copies_when_it_finds_nothing(photo):
 
 def test_both_runtimes_of_the_detector_find_the_same_faces(photo):
     crowd = cv2.hconcat([photo, cv2.resize(photo[:400, 50:450], (384, 512))])
-    path = find_yunet()
+    file = find_yunet().read_bytes()
     for image, count in ((photo, 1), (crowd, 2), (photo[300:, 300:], 0), (photo[:5, :7], 0)):
         found = []
         for kind in (OpenCvYuNet, OnnxYuNet):
-            rows = kind(path, 0.9).rows(np.ascontiguousarray(image))
+            rows = kind(file, 'the file', 0.9).rows(np.ascontiguousarray(image))
             assert rows.shape == (count, 15)
             found.append(rows[rows[:, 0].argsort()])
         assert np.allclose(*found, atol=0.01)

@@ -106,7 +106,7 @@ class YuNetDetector(Detector):
         score_threshold: float = DetectionOptions.threshold,
         max_side: int = 480,
     ) -> None:
-        self._net = load_yunet(find_yunet(model), score_threshold)
+        self._net = load_yunet(find_yunet(model), score_threshold, ours=not model)
         self.max_side = max_side
 
     def detect(

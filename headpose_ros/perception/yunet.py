@@ -17,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.errors import HeadposeError
+from headpose_ros.foreign_files import FileError, read_bounded
+from headpose_ros.perception.foreign_onnx import ForeignOnnxError, in_time, vet_onnx
 from headpose_ros.perception.onnx_session import open_session
+from headpose_ros.perception.threads import limit_cpu_threads
 
 #: Of the grids. Sides of the image that the network takes are multiples of the coarsest.
 _STRIDES = (8, 16, 32)
 _OVERLAP, _MOST = 0.3, 100
+#: Bytes; YuNet has 0.2 MB.
+_LARGEST_FILE = 50 * 10**6
 _log = logging.getLogger(__name__)
 
 
@@ -51,40 +56,69 @@ class YuNet(ABC):
         """
 
 
-def load_yunet(path: Path, threshold: float) -> YuNet:
+def load_yunet(path: Path, threshold: float, ours: bool) -> YuNet:
     """Load YuNet's ONNX file the fastest way that works here.
 
+    Args:
+        path: The file.
+        threshold: Least score, 0..1.
+        ours: Whether it came with this package; others are tried apart first.
+
     Raises:
-        DetectorError: OpenCV cannot read it either.
+        DetectorError: It cannot be read, is not safe to run, or OpenCV cannot run it either.
     """
     try:
-        return OnnxYuNet(path, threshold)
+        content = read_bounded(path, _LARGEST_FILE)
+        if not ours:
+            vet_onnx(content, try_yunet)
+    except (FileError, ForeignOnnxError) as error:
+        raise DetectorError(f'cannot load the face detector {path}: {error}') from error
+    return _opened(content, path, threshold)
+
+
+def try_yunet(content: bytes) -> None:
+    """Look for faces in one image; meant for `foreign_onnx.vet_onnx`.
+
+    Raises:
+        HeadposeError: The file does not work, or is slow.
+    """
+    limit_cpu_threads(1)
+    cv2.setNumThreads(1)
+    net = _opened(content, 'it', 0.6)
+    in_time(lambda: net.rows(np.full((480, 480, 3), 128, np.uint8)))
+
+
+def _opened(content: bytes, source: object, threshold: float) -> YuNet:
+    try:
+        return OnnxYuNet(content, source, threshold)
     except Exception as error:  # a missing package, or one of the runtime's errors
         _log.info('YuNet runs by OpenCV, which takes twice as long as ONNX Runtime: %s', error)
-        return OpenCvYuNet(path, threshold)
+        return OpenCvYuNet(content, source, threshold)
 
 
 class OpenCvYuNet(YuNet):
     """YuNet by OpenCV.
 
     Args:
-        path: The ONNX file.
+        file: Content of the ONNX file.
+        source: Where it comes from, for errors.
         threshold: Least score, 0..1.
 
     Raises:
         DetectorError: OpenCV cannot read it.
     """
 
-    def __init__(self, path: Path, threshold: float) -> None:
+    def __init__(self, file: bytes, source: object, threshold: float) -> None:
         self.threshold = threshold
+        model, config = np.frombuffer(file, np.uint8), np.zeros(0, np.uint8)
         try:
             self._net = cv2.FaceDetectorYN.create(
-                str(path), '', (32, 32), threshold, _OVERLAP, _MOST
+                'onnx', model, config, (32, 32), threshold, _OVERLAP, _MOST
             )
         except (cv2.error, AttributeError) as error:
             raise DetectorError(
-                f'OpenCV {cv2.__version__} cannot load the face detector {path}; expected YuNet '
-                f'2023mar (face_detection_yunet_2023mar.onnx) and OpenCV 4.8 or newer, below 5'
+                f'OpenCV {cv2.__version__} cannot load the face detector {source}; expected YuNet '
+                f'2023mar (face_detection_yunet_2023mar.onnx) and OpenCV 4.9 or newer, below 5'
             ) from error
 
     def rows(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -102,7 +136,8 @@ class OnnxYuNet(YuNet):
     """YuNet by ONNX Runtime, on as many threads as the networks.
 
     Args:
-        path: The ONNX file.
+        file: Content of the ONNX file.
+        source: Where it comes from, for errors.
         threshold: Least score, 0..1.
 
     Raises:
@@ -110,13 +145,13 @@ class OnnxYuNet(YuNet):
         DetectorError: The file takes images of one size only.
     """
 
-    def __init__(self, path: Path, threshold: float) -> None:
+    def __init__(self, file: bytes, source: object, threshold: float) -> None:
         self.threshold = threshold
-        self._session = open_session(path.read_bytes())
+        self._session = open_session(file)
         (image,) = self._session.get_inputs()
         self._input = image.name
         if isinstance(image.shape[2], int):
-            raise DetectorError(f'{path} takes images of {image.shape[2]} rows only')
+            raise DetectorError(f'{source} takes images of {image.shape[2]} rows only')
         self._outputs = [
             f'{kind}_{stride}' for kind in ('cls', 'obj', 'bbox', 'kps') for stride in _STRIDES
         ]

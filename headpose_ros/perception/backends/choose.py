@@ -15,7 +15,7 @@ from headpose_ros.models.registry import ModelSpec, WeightsError
 from headpose_ros.models.released import WeightsFile, check_weights
 from headpose_ros.perception.backends.base import Backend, BackendError, Model
 from headpose_ros.perception.backends.onnx_runtime import OnnxRuntimeBackend, of_file
-from headpose_ros.perception.backends.trial import check
+from headpose_ros.perception.backends.trial import check, example
 from headpose_ros.perception.device import CPU, Device
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Fallbacks:
             name, device = self._left.pop(0)
             try:
                 backend = make(self._model, device, name)
-                check(backend.run(_example(backend.spec)), backend.spec)
+                check(backend.run(example(backend.spec)), backend.spec)
             except Exception as error:  # each runtime has errors of its own
                 problem = error
                 self._missing.append(f'{name} on {device}: {_line(error)}')
@@ -209,11 +209,6 @@ def _candidates(device: Device, backend: str) -> Iterator[tuple[str, Device]]:
     names = list(_AUTO[device.type]) if backend == 'auto' else [backend, 'torch']
     tried = [(name, device) for name in names] + [(name, CPU) for name in _AUTO['cpu']]
     yield from dict.fromkeys(tried)
-
-
-def _example(spec: ModelSpec) -> NDArray[np.uint8]:
-    """Return a grey crop, uint8 (1, S, S, 3)."""
-    return np.full((1, spec.input_size, spec.input_size, 3), 128, np.uint8)
 
 
 def _free_gpu() -> None:

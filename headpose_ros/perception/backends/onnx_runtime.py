@@ -11,9 +11,11 @@ from headpose_ros.models.registry import spec_of
 from headpose_ros.models.released import WeightsFile, read_weights_file
 from headpose_ros.models.safetensors_check import shown_path
 from headpose_ros.perception.backends.base import Backend, BackendError
+from headpose_ros.perception.backends.trial import check, example
 from headpose_ros.perception.device import CPU
+from headpose_ros.perception.foreign_onnx import ForeignOnnxError, in_time, vet_onnx
 from headpose_ros.perception.onnx_session import open_session
-from headpose_ros.perception.threads import cpu_threads
+from headpose_ros.perception.threads import cpu_threads, limit_cpu_threads
 
 #: Name of the only input: uint8 (B, S, S, 3) BGR.
 INPUT = 'crops'
@@ -59,15 +61,32 @@ class OnnxRuntimeBackend(Backend):
 
 
 def of_file(weights: WeightsFile, onnx: Path) -> OnnxRuntimeBackend:
-    """Return what runs the ONNX file beside weights.
+    """Return what runs the ONNX file beside weights; one that is not ours is tried apart first.
 
     Raises:
-        BackendError: As above, or the file was made from other weights.
+        BackendError: As above, the file was made from other weights, or it is not safe to run.
         WeightsError: As above.
     """
-    backend = OnnxRuntimeBackend(read_weights_file(onnx), shown_path(onnx))
+    content = read_weights_file(onnx)
+    if not weights.released:
+        try:
+            vet_onnx(content, try_network)
+        except ForeignOnnxError as error:
+            raise BackendError(f'{shown_path(onnx)} {error}') from error
+    backend = OnnxRuntimeBackend(content, shown_path(onnx))
     if backend.made_from != weights.sha256:
         raise BackendError(
             f'{onnx} was not made from {weights.path.name}; export both with headpose-train export'
         )
     return backend
+
+
+def try_network(content: bytes) -> None:
+    """Run a network on one crop; meant for `foreign_onnx.vet_onnx`.
+
+    Raises:
+        HeadposeError: It does not work, answers what no network does, or is slow.
+    """
+    limit_cpu_threads(1)
+    backend = OnnxRuntimeBackend(content, 'it')
+    check(in_time(lambda: backend.run(example(backend.spec))), backend.spec)

@@ -32,3 +32,8 @@ def check(readings: Mapping[str, NDArray[np.float32]], spec: ModelSpec) -> None:
             )
     if wrong := [name for name, values in readings.items() if not np.isfinite(values).all()]:
         raise BackendError(f'{spec.name} answers a crop with NaN or infinity: {", ".join(wrong)}')
+
+
+def example(spec: ModelSpec) -> NDArray[np.uint8]:
+    """Return a grey crop, uint8 (1, S, S, 3)."""
+    return np.full((1, spec.input_size, spec.input_size, 3), 128, np.uint8)
