@@ -172,6 +172,13 @@ def test_at_gimbal_lock_roll_is_zero_and_the_rotation_is_kept(sign, other):
     assert rot.matrix_from_mnn_euler(found) == pytest.approx(locked, abs=1e-6)
 
 
-def test_a_quaternion_of_no_length_is_refused():
+@pytest.mark.parametrize('last', [0, np.nan, np.inf, -np.inf])
+def test_a_quaternion_of_no_length_is_refused(last):
     with pytest.raises(ValueError, match='no length'):
-        rot.matrix_from_quaternion([0, 0, 0, 0])
+        rot.matrix_from_quaternion([0, 0, 0, last])
+
+
+@pytest.mark.parametrize('length', [5e-324, 1e-200, 1.0, 1e200, 1.7e308])
+def test_a_quaternion_of_any_length_is_a_rotation(length):
+    found = rot.matrix_from_quaternion([length, 0, 0, length])
+    assert found == pytest.approx(np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]), abs=1e-12)

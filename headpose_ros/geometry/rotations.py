@@ -151,13 +151,14 @@ def matrix_from_quaternion(quaternion: ArrayLike) -> Matrix:
     """Return the (3, 3) rotation of a (4,) quaternion x, y, z, w of any length but zero.
 
     Raises:
-        ValueError: Its length is zero.
+        ValueError: Its length is zero, or it holds NaN or infinity.
     """
     values = np.asarray(quaternion, np.float64)
-    length = np.linalg.norm(values)
-    if length == 0.0:
+    largest = np.abs(values).max()
+    if not 0.0 < largest < np.inf:  # so written that NaN fails
         raise ValueError(f'the quaternion {values.tolist()} has no length')
-    x, y, z, w = values / length
+    scaled = values / largest  # whose squares are numbers, too
+    x, y, z, w = scaled / np.linalg.norm(scaled)
     skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.eye(3) + 2.0 * (w * skew + skew @ skew)
 
