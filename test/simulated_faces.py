@@ -16,7 +16,7 @@ from headpose_ros.geometry.rotations import face_from_aligned
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.detect import Detection
 from headpose_ros.perception.infer import Estimate
-from headpose_ros.perception.tracking import iou
+from headpose_ros.perception.tracking.matching import iou
 
 IMAGE = np.zeros((720, 1280, 3), np.uint8)
 #: Share of a face that may be covered until neither detector nor network sees it.

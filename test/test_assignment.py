@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.optimize import linear_sum_assignment
 
-from headpose_ros.perception.assignment import cheapest_pairs
+from headpose_ros.perception.tracking.assignment import cheapest_pairs
 
 #: Whole numbers have ties, 1e6 is how tracking forbids a pair.
 COSTS = st.one_of(st.floats(-5, 5), st.integers(0, 3).map(float), st.just(1e6))

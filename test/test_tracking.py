@@ -13,14 +13,9 @@ from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.detect import Detection
 from headpose_ros.perception.smoothing import SmoothingOptions
-from headpose_ros.perception.tracking import (
-    PREFERENCES,
-    FaceTracker,
-    Motion,
-    TrackingOptions,
-    assign,
-    iou,
-)
+from headpose_ros.perception.tracking import PREFERENCES, FaceTracker, TrackingOptions
+from headpose_ros.perception.tracking.matching import assign, iou
+from headpose_ros.perception.tracking.track import Motion
 
 SHAPE = (480, 640, 3)
 RAW = SmoothingOptions(enabled=False)
@@ -31,11 +26,11 @@ def at(x, y=200.0, side=20.0):
     return Detection(np.array([x, y, side, side]), CropWindow(x, y, side), 0.9)
 
 
-def step(tracks, stamp, detections=None):
+def step(tracker, stamp, detections=None):
     """Let one image pass, in which the visible faces stay where their windows are."""
-    tracks.advance(stamp)
-    new = [] if detections is None else tracks.match(detections, SHAPE)
-    tracks.follow(tracks.visible)
+    tracker.advance(stamp)
+    new = [] if detections is None else tracker.match(detections, SHAPE)
+    tracker.follow(tracker.visible)
     return new
 
 
@@ -58,122 +53,122 @@ def test_iou_golden():
 
 
 def test_ids_follow_their_faces_when_the_order_changes():
-    tracks = FaceTracker()
-    step(tracks, 0.0, [at(100), at(300)])
-    step(tracks, 0.1, [at(301), at(101)])
-    assert [(t.id, t.box[0]) for t in tracks.confirmed] == [('f1', 100), ('f2', 300)]
+    tracker = FaceTracker()
+    step(tracker, 0.0, [at(100), at(300)])
+    step(tracker, 0.1, [at(301), at(101)])
+    assert [(t.id, t.box[0]) for t in tracker.confirmed] == [('f1', 100), ('f2', 300)]
 
 
 def test_windows_are_kept_or_taken_from_the_detector():
     for keep, x in ((True, 100.0), (False, 102.0)):
-        tracks = FaceTracker(keep_windows=keep)
-        step(tracks, 0.0, [at(100)])
-        step(tracks, 0.1, [at(102)])
-        assert tracks.visible[0].box[0] == tracks.visible[0].window.center_x == x
+        tracker = FaceTracker(keep_windows=keep)
+        step(tracker, 0.0, [at(100)])
+        step(tracker, 0.1, [at(102)])
+        assert tracker.visible[0].box[0] == tracker.visible[0].window.center_x == x
 
 
 def test_a_face_is_reported_from_its_last_confirming_frame_on():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=3))
+    tracker = FaceTracker(TrackingOptions(confirm_hits=3))
     reported = []
     for frame in range(4):
-        step(tracks, frame / 30, [at(100)])
-        reported.append(ids(tracks.confirmed))
+        step(tracker, frame / 30, [at(100)])
+        reported.append(ids(tracker.confirmed))
     assert reported == [[], [], ['f1'], ['f1']]
 
 
 @pytest.mark.parametrize('period', [0.1, 0.6, 1.5, 1.9])
 def test_faces_of_slow_cameras_are_confirmed_and_keep_their_id(period):
-    tracks = FaceTracker(TrackingOptions())
+    tracker = FaceTracker(TrackingOptions())
     reported = []
     for frame in range(5):
-        step(tracks, frame * period, [at(100)])
-        reported.append(ids(tracks.confirmed))
+        step(tracker, frame * period, [at(100)])
+        reported.append(ids(tracker.confirmed))
     assert reported == [[], ['f1'], ['f1'], ['f1'], ['f1']]
 
 
 def test_pictures_farther_apart_than_the_memory_stand_alone():
-    tracks = FaceTracker(TrackingOptions())
+    tracker = FaceTracker(TrackingOptions())
     reported = []
     for frame in range(3):
-        step(tracks, frame * 10.0, [at(100)])
-        reported.append(len(tracks.confirmed))
+        step(tracker, frame * 10.0, [at(100)])
+        reported.append(len(tracker.confirmed))
     assert reported == [0, 1, 1]
-    tracks.clear()
-    step(tracks, 0.0, [at(100)])
-    assert not tracks.confirmed
+    tracker.clear()
+    step(tracker, 0.0, [at(100)])
+    assert not tracker.confirmed
 
 
 def test_a_face_lost_before_it_was_confirmed_is_forgotten():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=3), keep_windows=False)
-    step(tracks, 0.0, [at(100)])
-    step(tracks, 0.1, [])
-    assert tracks.visible == tracks.hidden == ()
-    assert step(tracks, 0.2, [at(100)]) == ['f2']
+    tracker = FaceTracker(TrackingOptions(confirm_hits=3), keep_windows=False)
+    step(tracker, 0.0, [at(100)])
+    step(tracker, 0.1, [])
+    assert tracker.visible == tracker.hidden == ()
+    assert step(tracker, 0.2, [at(100)]) == ['f2']
 
 
 @pytest.mark.parametrize(('gap', 'name'), [(0.1, 'f1'), (1.9, 'f1'), (2.1, 'f2')])
 def test_a_face_that_comes_back_in_time_keeps_its_id(gap, name):
-    tracks = FaceTracker(TrackingOptions(retain=2.0), keep_windows=False)
+    tracker = FaceTracker(TrackingOptions(retain=2.0), keep_windows=False)
     for stamp in (0.0, 0.1, 0.2):
-        step(tracks, stamp, [at(100)])
-    step(tracks, 0.21, [])
-    assert ids(tracks.visible) == []
-    step(tracks, 0.2 + gap, [at(101)])
-    assert ids(tracks.visible) == [name]
+        step(tracker, stamp, [at(100)])
+    step(tracker, 0.21, [])
+    assert ids(tracker.visible) == []
+    step(tracker, 0.2 + gap, [at(101)])
+    assert ids(tracker.visible) == [name]
 
 
 def test_empty_frames_without_the_detector_age_hidden_faces_too():
-    tracks = FaceTracker(TrackingOptions(retain=1.0), keep_windows=False)
+    tracker = FaceTracker(TrackingOptions(retain=1.0), keep_windows=False)
     for stamp in (0.0, 0.1):
-        step(tracks, stamp, [at(100)])
-    step(tracks, 0.2, [])
-    assert ids(tracks.hidden) == ['f1']
+        step(tracker, stamp, [at(100)])
+    step(tracker, 0.2, [])
+    assert ids(tracker.hidden) == ['f1']
     for frame in range(10):
-        tracks.advance(0.3 + 0.1 * frame)
-    assert tracks.hidden == ()
+        tracker.advance(0.3 + 0.1 * frame)
+    assert tracker.hidden == ()
 
 
 def test_after_a_gap_in_the_video_only_the_detector_tells_who_is_there():
-    tracks = FaceTracker()
+    tracker = FaceTracker()
     for stamp in (0.0, 0.1):
-        step(tracks, stamp, [at(100)])
-    tracks.advance(1.0)
-    assert tracks.visible == ()
-    assert ids(tracks.hidden) == ['f1']
+        step(tracker, stamp, [at(100)])
+    tracker.advance(1.0)
+    assert tracker.visible == ()
+    assert ids(tracker.hidden) == ['f1']
 
 
 def test_what_the_detector_never_sees_again_is_given_up():
-    tracks = FaceTracker()
+    tracker = FaceTracker()
     stamps = np.arange(0, 10, 0.1)
     for stamp in stamps:
-        step(tracks, stamp, [at(100)] if stamp < 0.5 else [])
-        if not tracks.visible:
+        step(tracker, stamp, [at(100)] if stamp < 0.5 else [])
+        if not tracker.visible:
             break
     assert 2.4 < stamp < 3.0
 
 
 def test_a_face_that_the_detector_sees_now_and_then_is_kept():
-    tracks = FaceTracker()
+    tracker = FaceTracker()
     for frame in range(300):
-        step(tracks, frame / 10, [at(100)] if frame % 15 == 0 else [])
-    assert ids(tracks.confirmed) == ['f1']
+        step(tracker, frame / 10, [at(100)] if frame % 15 == 0 else [])
+    assert ids(tracker.confirmed) == ['f1']
 
 
 def test_of_two_tracks_on_one_face_the_one_that_expected_it_stays():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
-    step(tracks, 0.0, [at(100), at(150)])
-    tracks.advance(0.1)
-    first, second = tracks.visible
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1))
+    step(tracker, 0.0, [at(100), at(150)])
+    tracker.advance(0.1)
+    first, second = tracker.visible
     ran_over = replace(first, box=second.box + 0.5, window=replace(second.window))
-    tracks.follow([ran_over, second])
-    assert ids(tracks.visible) == ['f2']
-    assert ids(tracks.hidden) == ['f1']
+    tracker.follow([ran_over, second])
+    assert ids(tracker.visible) == ['f2']
+    assert ids(tracker.hidden) == ['f1']
 
 
 def test_of_two_tracks_equally_on_one_face_the_older_stays():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
-    step(tracks, 0.0, [at(100), at(100.1)])
-    assert ids(tracks.visible) == ['f1']
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1))
+    step(tracker, 0.0, [at(100), at(100.1)])
+    assert ids(tracker.visible) == ['f1']
 
 
 def test_motion_is_learned_and_fades():
@@ -186,50 +181,50 @@ def test_motion_is_learned_and_fades():
     assert motion.at(motion.stamp + 60)[0] - motion.center[0] == pytest.approx(300, rel=0.02)
 
 
-def seen(tracks, stamp, places):
+def seen(tracker, stamp, places):
     """Let one image pass, in which the landmarks put the windows to (x, side)."""
-    tracks.advance(stamp)
-    moved = zip(tracks.visible, places, strict=True)
-    tracks.follow([replace(t, window=CropWindow(x, 200.0, side)) for t, (x, side) in moved])
+    tracker.advance(stamp)
+    moved = zip(tracker.visible, places, strict=True)
+    tracker.follow([replace(t, window=CropWindow(x, 200.0, side)) for t, (x, side) in moved])
 
 
 def test_a_face_that_walked_out_of_the_picture_is_awaited_at_its_border():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
-    step(tracks, 0.0, [at(350, side=60)])
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1))
+    step(tracker, 0.0, [at(350, side=60)])
     for frame in range(1, 30):
-        seen(tracks, frame / 30, [(350.0 + 10 * frame, 60.0)])
-    assert tracks.visible[0].motion.velocity[0] > 250
-    tracks.advance(1.0)
-    tracks.follow([])
-    step(tracks, 2.0, [at(615, side=60)])
-    assert ids(tracks.visible) == ['f1']
+        seen(tracker, frame / 30, [(350.0 + 10 * frame, 60.0)])
+    assert tracker.visible[0].motion.velocity[0] > 250
+    tracker.advance(1.0)
+    tracker.follow([])
+    step(tracker, 2.0, [at(615, side=60)])
+    assert ids(tracker.visible) == ['f1']
 
 
 def test_a_face_that_another_covers_keeps_its_size_and_way():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1))
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1))
     near, far = (lambda k: 100.0 + 6 * k), (lambda k: 400.0 - 6 * k)
-    step(tracks, 0.0, [at(near(0), side=150), at(far(0), side=120)])
+    step(tracker, 0.0, [at(near(0), side=150), at(far(0), side=120)])
     for frame in range(1, 15):
-        seen(tracks, frame / 30, [(near(frame), 150.0), (far(frame), 120.0)])
-    front, back = ids(tracks.visible)
+        seen(tracker, frame / 30, [(near(frame), 150.0), (far(frame), 120.0)])
+    front, back = ids(tracker.visible)
     # The covered face's landmarks stay beside the one before it, and shrink.
     for frame in range(15, 30):
         squeezed = (far(14) - 2, 120.0 - 8 * (frame - 14))
-        seen(tracks, frame / 30, [(near(frame), 150.0), squeezed][: len(tracks.visible)])
-    assert ids(tracks.hidden) == [back]
-    assert tracks.hidden[0].motion.side == pytest.approx(120, rel=0.05)
-    assert tracks.hidden[0].motion.velocity[0] == pytest.approx(-180, rel=0.2)
-    step(tracks, 1.3, [at(near(39), side=150), at(far(39), side=120)])
-    assert set(ids(tracks.visible)) == {front, back}
+        seen(tracker, frame / 30, [(near(frame), 150.0), squeezed][: len(tracker.visible)])
+    assert ids(tracker.hidden) == [back]
+    assert tracker.hidden[0].motion.side == pytest.approx(120, rel=0.05)
+    assert tracker.hidden[0].motion.velocity[0] == pytest.approx(-180, rel=0.2)
+    step(tracker, 1.3, [at(near(39), side=150), at(far(39), side=120)])
+    assert set(ids(tracker.visible)) == {front, back}
 
 
 def test_assignment_minimises_the_whole_cost_within_the_gates():
-    tracks = FaceTracker()
-    step(tracks, 0.0, [at(100), at(112)])
+    tracker = FaceTracker()
+    step(tracker, 0.0, [at(100), at(112)])
     # The nearest of the first track is the only one of the second.
-    assert assign(tracks.visible, [at(107), at(94)], 0.0, SHAPE) == {0: 1, 1: 0}
-    assert assign(tracks.visible, [at(100, side=40)], 0.0, SHAPE) == {}
-    assert assign(tracks.visible, [at(125)], 0.0, SHAPE) == {}
+    assert assign(tracker.visible, [at(107), at(94)], 0.0, SHAPE) == {0: 1, 1: 0}
+    assert assign(tracker.visible, [at(100, side=40)], 0.0, SHAPE) == {}
+    assert assign(tracker.visible, [at(125)], 0.0, SHAPE) == {}
 
 
 @pytest.mark.parametrize(
@@ -237,39 +232,41 @@ def test_assignment_minimises_the_whole_cost_within_the_gates():
 )
 def test_the_cap_keeps_the_preferred_faces(prefer, kept):
     options = TrackingOptions(max_faces=1, prefer=prefer, region=(0.75, 0.0, 0.25, 1.0))
-    tracks = FaceTracker(options)
-    step(tracks, 0.0, [at(300, 100, 90), at(330, 240, 60), at(600, 240, 30)])
-    assert [t.box[0] for t in tracks.visible] == kept
+    tracker = FaceTracker(options)
+    step(tracker, 0.0, [at(300, 100, 90), at(330, 240, 60), at(600, 240, 30)])
+    assert [t.box[0] for t in tracker.visible] == kept
 
 
 def test_outside_of_the_preferred_region_the_largest_come_first():
-    tracks = FaceTracker(TrackingOptions(max_faces=2, prefer='region', region=(0.9, 0.0, 0.1, 1.0)))
-    step(tracks, 0.0, [at(100, side=20), at(300, side=60), at(200, side=40)])
-    assert sorted(t.box[0] for t in tracks.visible) == [200, 300]
+    tracker = FaceTracker(
+        TrackingOptions(max_faces=2, prefer='region', region=(0.9, 0.0, 0.1, 1.0))
+    )
+    step(tracker, 0.0, [at(100, side=20), at(300, side=60), at(200, side=40)])
+    assert sorted(t.box[0] for t in tracker.visible) == [200, 300]
 
 
 def test_a_newcomer_must_be_clearly_preferred_to_replace_a_followed_face():
-    tracks = FaceTracker(TrackingOptions(max_faces=1))
-    step(tracks, 0.0, [at(100, side=60)])
-    assert step(tracks, 0.1, [at(100, side=60), at(300, side=80)]) == []
-    assert step(tracks, 0.2, [at(100, side=60), at(300, side=100)]) == ['f2']
-    assert ids(tracks.visible) == ['f2']
+    tracker = FaceTracker(TrackingOptions(max_faces=1))
+    step(tracker, 0.0, [at(100, side=60)])
+    assert step(tracker, 0.1, [at(100, side=60), at(300, side=80)]) == []
+    assert step(tracker, 0.2, [at(100, side=60), at(300, side=100)]) == ['f2']
+    assert ids(tracker.visible) == ['f2']
 
 
 def test_the_first_face_stays_first_until_another_is_clearly_preferred():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
     first = []
     for frame, side in enumerate([60, 64, 57, 80, 95]):
-        step(tracks, frame / 30, [at(100, side=60), at(300, side=side)])
-        first.append(tracks.ranked(SHAPE)[0].id)
+        step(tracker, frame / 30, [at(100, side=60), at(300, side=side)])
+        first.append(tracker.ranked(SHAPE)[0].id)
     assert first == ['f1', 'f1', 'f1', 'f1', 'f2']
 
 
 def test_memory_is_bounded_even_when_stamps_stand_still():
-    tracks = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
+    tracker = FaceTracker(TrackingOptions(confirm_hits=1), keep_windows=False)
     for frame in range(100):
-        step(tracks, 0.0, [at(100 * (frame % 6), 80 * (frame % 5), 10 + 2 * (frame % 7))])
-    assert len(tracks.visible) + len(tracks.hidden) < 20
+        step(tracker, 0.0, [at(100 * (frame % 6), 80 * (frame % 5), 10 + 2 * (frame % 7))])
+    assert len(tracker.visible) + len(tracker.hidden) < 20
 
 
 FRAMES = st.lists(
@@ -292,33 +289,33 @@ def test_whatever_is_detected_ids_are_unique_never_reused_and_the_cap_holds(
     frames, keep, cap, hits, prefer
 ):
     options = TrackingOptions(max_faces=cap, confirm_hits=hits, prefer=prefer, retain=1.5)
-    tracks, ended, stamp = FaceTracker(options, keep), set(), 0.0
+    tracker, ended, stamp = FaceTracker(options, keep), set(), 0.0
     for number, (dt, detections) in enumerate(frames):
-        before = {*ids(tracks.visible), *ids(tracks.hidden)}
+        before = {*ids(tracker.visible), *ids(tracker.hidden)}
         stamp += dt
-        step(tracks, stamp, detections)
-        now = [*ids(tracks.visible), *ids(tracks.hidden)]
+        step(tracker, stamp, detections)
+        now = [*ids(tracker.visible), *ids(tracker.hidden)]
         assert len(now) == len(set(now))
         assert all(name[0].isalpha() for name in now)
-        assert len(tracks.visible) <= cap
-        assert all(stamp - t.motion.stamp <= 1.5 for t in tracks.hidden)
+        assert len(tracker.visible) <= cap
+        assert all(stamp - t.motion.stamp <= 1.5 for t in tracker.hidden)
         assert not ended & set(now)
         ended |= before - set(now)
         if number % 7 == 6:
             ended |= set(now)
-            tracks.clear()
+            tracker.clear()
 
 
 @settings(deadline=None)
 @given(FRAMES)
 def test_a_detection_belongs_to_one_track_at_most(frames):
-    tracks, stamp = FaceTracker(), 0.0
+    tracker, stamp = FaceTracker(), 0.0
     for dt, detections in frames:
         stamp += dt
-        tracks.advance(stamp)
-        pairs = assign(tracks.visible, detections or [], stamp, SHAPE)
+        tracker.advance(stamp)
+        pairs = assign(tracker.visible, detections or [], stamp, SHAPE)
         assert len(set(pairs.values())) == len(pairs)
-        step(tracks, stamp, detections)
+        step(tracker, stamp, detections)
 
 
 def crossing(rng, landmarks):

@@ -28,7 +28,9 @@ from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_tu
 from headpose_ros.perception.metric import pose_in_camera
 from headpose_ros.perception.sizes import FaceSizes
 from headpose_ros.perception.smoothing import PoseFilter, SmoothingOptions
-from headpose_ros.perception.tracking import FaceTracker, Track, TrackingOptions, face_names
+from headpose_ros.perception.tracking import FaceTracker, TrackingOptions
+from headpose_ros.perception.tracking.track import Track
+from headpose_ros.perception.tracking.tracker import face_names
 
 #: Mean landmark confidence under which a crop shows no face. The report of the weights has the
 #: first percentile over faces, far above this; background stays below it (a test looks).

@@ -22,7 +22,7 @@ from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.detect import YuNetDetector
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork
-from headpose_ros.perception.tracking import iou
+from headpose_ros.perception.tracking.matching import iou
 from numpy.typing import NDArray
 from rich.progress import track
 from scipy.optimize import linear_sum_assignment
