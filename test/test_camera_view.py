@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from simulated_faces import IMAGE, Head, Scene
 
 from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN, CropWindow
-from headpose_ros.perception.analyze import Analyzer, Frame, FrameError
+from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.camera_view import CameraView, detect_in
 from headpose_ros.perception.detect import Detection, Detector
+from headpose_ros.perception.frame import Frame, FrameError
 from headpose_ros.sources.photograph import photograph
 
 
@@ -102,7 +103,7 @@ def test_faces_outside_of_the_region_are_not_reported():
     analyzer = Analyzer(world, world)
     for frame in range(4):
         both = analyzer.track(IMAGE, 1.0 + frame / 30)
-    analyzer.look(CameraView(region=(0.5, 0.0, 0.5, 1.0)))
+    analyzer.set_view(CameraView(region=(0.5, 0.0, 0.5, 1.0)))
     faces = analyzer.track(IMAGE, 1.2)
     assert len(both) == 2
     assert [face.box[0] > 640 for face in faces] == [True]
@@ -117,7 +118,7 @@ def test_real_faces_of_a_sideways_camera_are_those_of_its_own_images():
     stamps = itertools.count(1.0, 1 / 30)
     plain = [analyze.track(sideways, next(stamps)) for _ in range(3)][-1][0]
     analyze.reset()
-    analyze.look(CameraView(quarter_turns=1))
+    analyze.set_view(CameraView(quarter_turns=1))
     turned = [analyze.track(sideways, next(stamps)) for _ in range(3)][-1][0]
     side = turned.box[2:].max() * LANDMARK_BOX_MARGIN
     assert np.abs(turned.landmarks - plain.landmarks).max() < 0.05 * side

@@ -26,9 +26,9 @@ from headpose_ros.geometry.rotations import (
 )
 from headpose_ros.models.registry import MODELS
 from headpose_ros.models.weights import load_model
-from headpose_ros.perception.analyze import FrameError
 from headpose_ros.perception.detect import Detection, DetectorError, YuNetDetector, find_yunet
 from headpose_ros.perception.draw import draw_faces
+from headpose_ros.perception.frame import FrameError
 from headpose_ros.perception.infer import Estimate, FaceNetwork, best_quarter_turn
 from headpose_ros.perception.smoothing import SmoothingOptions
 from headpose_ros.perception.tracking import TrackingOptions

@@ -22,9 +22,10 @@ from headpose_ros.nodes.pose_parameters import (
     views,
 )
 from headpose_ros.nodes.runner import run
-from headpose_ros.perception.analyze import Analyzer, Frame, check_image, load_analyzer
+from headpose_ros.perception.analyze import Analyzer, load_analyzer
 from headpose_ros.perception.device import gpu_memory, has_gpu, why_no_gpu
 from headpose_ros.perception.faces import Face
+from headpose_ros.perception.frame import Frame, check_image
 from headpose_ros.perception.infer import FaceNetwork
 from headpose_ros.perception.threads import limit_cpu_threads
 from headpose_ros.ros.input.camera_input import CameraInput
@@ -136,7 +137,7 @@ class PoseNode(AutostartNode):
         except HeadposeError as error:
             return self.refuse(error)
         self._analyzer.interpupillary_distance = config.metric.interpupillary_distance
-        self._look(config)
+        self._set_views(config)
         self._log_model(self._analyzer.network)
         return TransitionCallbackReturn.SUCCESS
 
@@ -226,18 +227,18 @@ class PoseNode(AutostartNode):
         analyzer.configure(config.tracking, config.smoothing)
         analyzer.interpupillary_distance = config.metric.interpupillary_distance
         analyzer.detector.require(config.detection.threshold)
-        self._look(config)
+        self._set_views(config)
         for outputs in self._outputs.values():
             outputs.options = config.output
         if self._worker is None:
             self._change_network(analyzer)
             analyzer.network.rest()
 
-    def _look(self, config: PoseConfig) -> None:
-        """Set the view of each camera in the analyzer."""
+    def _set_views(self, config: PoseConfig) -> None:
+        """Set how the cameras are mounted and which part of their images is searched."""
         assert self._analyzer is not None
         for name, view in views(config).items():
-            self._analyzer.look(view, name)
+            self._analyzer.set_view(view, name)
 
     def _change_network(self, analyzer: Analyzer) -> None:
         """Go on with a network that was loaded meanwhile."""

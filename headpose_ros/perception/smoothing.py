@@ -7,15 +7,15 @@ scalars, and turning the camera or the face frame turns its output likewise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from headpose_ros.parameter import parameter
-from headpose_ros.perception.faces import Pose, Twist
+from headpose_ros.perception.faces import Face, Pose, Twist
 
 Array = NDArray[np.float64]
 
@@ -72,6 +72,59 @@ class SmoothingOptions:
         maximum=100.0,
         unit='m/s',
         former='position_agility',
+    )
+
+
+class FaceFilters:
+    """Smooths the faces of one camera, each by a filter of its own.
+
+    Args:
+        options: How; without `enabled` every face stays as it is.
+    """
+
+    def __init__(self, options: SmoothingOptions) -> None:
+        self._options = options
+        self._filters: dict[str, PoseFilter] = {}
+
+    def apply(self, face: Face, stamp: float) -> Face:
+        """Return the face with its smoothed pose, its velocities and its raw pose.
+
+        Args:
+            face: As measured.
+            stamp: Time of its image, s.
+        """
+        if not self._options.enabled:
+            return face
+        pose_filter = self._filters.get(face.id)
+        if pose_filter is None:
+            pose_filter = self._filters[face.id] = PoseFilter(self._options)
+        return _smoothed(face, stamp, pose_filter)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget the filters of all other faces."""
+        self._filters = {name: f for name, f in self._filters.items() if name in names}
+
+    def clear(self) -> None:
+        """Forget all filters: the next pose of each face is taken as it is."""
+        self._filters = {}
+
+
+def _smoothed(face: Face, stamp: float, pose_filter: PoseFilter) -> Face:
+    raw = Pose(face.rotation, face.position)
+    pose, twist = pose_filter.update(stamp, raw, face.rotation_error)
+    rotation_variance, position_variance = pose_filter.variances
+    covariance = face.covariance.copy()
+    if np.isnan(face.rotation_error):
+        covariance[3:, 3:] = rotation_variance * np.eye(3)
+    if pose.position is not None:
+        covariance[:3, :3] += position_variance * np.eye(3)
+    return replace(
+        face,
+        rotation=pose.rotation,
+        position=pose.position,
+        covariance=covariance,
+        raw=raw,
+        twist=twist,
     )
 
 
