@@ -130,7 +130,8 @@ def _add_image(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _image(options: argparse.Namespace, _: list[str]) -> int:
-    from headpose_ros.sources.source import SourceError, read_image
+    from headpose_ros.sources.pictures import read_image
+    from headpose_ros.sources.source import SourceError
 
     copies = _copies(options)
     analyze = load_for(options)
@@ -220,7 +221,7 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
     with needed_by('the demonstration'):
         from headpose_ros.demo.session import DemoOptions, run_demo
-    from headpose_ros.sources.source import ASTRONAUT
+    from headpose_ros.sources.open import ASTRONAUT
 
     source = options.source or ASTRONAUT
     duration = _demo_duration(source) if options.duration is None else options.duration
@@ -235,7 +236,7 @@ def _demo(options: argparse.Namespace, _: list[str]) -> int:
 
 def _demo_duration(source: str) -> float:
     """Return 0 for what ends by itself: a video or a folder; else some seconds."""
-    from headpose_ros.sources.source import IMAGE_EXTENSIONS
+    from headpose_ros.sources.pictures import IMAGE_EXTENSIONS
 
     path = Path(source)
     is_video = path.is_file() and path.suffix.lower() not in IMAGE_EXTENSIONS

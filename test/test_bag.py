@@ -38,7 +38,7 @@ from headpose_ros.errors import HeadposeError
 from headpose_ros.ros.input.calibration import pinhole
 from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.node.share import share_file
-from headpose_ros.sources.virtual_camera import open_stream
+from headpose_ros.sources.open import open_stream
 from headpose_ros.tools import bag as bag_module
 from headpose_ros.tools import bag_writer
 from headpose_ros.tools.bag import BagOptions, annotate_bag

@@ -430,7 +430,7 @@ def test_frames_are_due_at_their_presentation_times(rate: float) -> None:
 def test_a_film_plays_at_its_own_times(
     start: Start, listen: Any, spin_until: Any, tmp_path: Path
 ) -> None:
-    video = pytest.importorskip('headpose_ros.sources.video', reason='PyAV is needed')
+    video = pytest.importorskip('headpose_ros.sources.video_writer', reason='PyAV is needed')
     times = [0.0, 0.05, 0.1, 0.15, 0.2, 0.8, 1.4, 2.0]
     with video.VideoWriter(tmp_path / 'film.mp4') as writer:
         for index, time_s in enumerate(times):

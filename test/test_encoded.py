@@ -22,7 +22,8 @@ from PIL import Image
 from headpose_ros.ros.input.compressed import LIMITS, decode_compressed
 from headpose_ros.ros.input.images import ImageError
 from headpose_ros.sources.encoded import EncodedError, checked
-from headpose_ros.sources.source import SourceError, read_image
+from headpose_ros.sources.pictures import read_image
+from headpose_ros.sources.source import SourceError
 
 ROOT = Path(__file__).parents[1]
 PICTURE = cv2.GaussianBlur(
@@ -232,7 +233,8 @@ _MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from headpose_ros.sources.source import SourceError, read_image
+from headpose_ros.sources.pictures import read_image
+from headpose_ros.sources.source import SourceError
 from headpose_ros.ros.input.compressed import decode_compressed
 from headpose_ros.ros.input.images import ImageError
 

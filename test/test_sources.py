@@ -12,16 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from headpose_ros.sources import source as sources
-from headpose_ros.sources.source import (
-    DEFAULT_FPS,
-    DeviceSource,
-    FolderSource,
-    ImageSource,
-    SourceError,
-    fit,
-    open_source,
-)
+from headpose_ros.sources import device as device_module
+from headpose_ros.sources.device import DeviceSource
+from headpose_ros.sources.open import open_source
+from headpose_ros.sources.pictures import FolderSource, ImageSource
+from headpose_ros.sources.resize import fit
+from headpose_ros.sources.source import DEFAULT_FPS, SourceError
 
 
 def grey(level: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -177,7 +173,7 @@ def test_device_that_cannot_be_opened(code: int, words: str, monkeypatch: Any) -
     def refuse(*_: Any) -> int:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(sources.os, 'open', refuse)
+    monkeypatch.setattr(device_module.os, 'open', refuse)
     with pytest.raises(SourceError, match=words) as error:
         open_source(0)
     assert '/dev/video0' in str(error.value)
@@ -214,8 +210,8 @@ def camera(monkeypatch: Any) -> Any:
     """Return a function that plugs a fake camera in."""
 
     def plug(capture: FakeCapture) -> FakeCapture:
-        monkeypatch.setattr(sources, '_check_device', lambda device: None)
-        monkeypatch.setattr(sources.cv2, 'VideoCapture', lambda *_: capture)
+        monkeypatch.setattr(device_module, '_check_device', lambda device: None)
+        monkeypatch.setattr(device_module.cv2, 'VideoCapture', lambda *_: capture)
         return capture
 
     return plug

@@ -34,9 +34,11 @@ from headpose_ros.geometry.rotations import FRONTAL, face_from_aligned, matrix_f
 from headpose_ros.perception.draw import AXIS_COLORS, AXIS_STYLES, draw_faces, drawn_axes
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.table import FaceTable, TableError, read_table
+from headpose_ros.sources.open import open_stream
 from headpose_ros.sources.source import DEFAULT_FPS, SourceError
-from headpose_ros.sources.video import VideoSource, VideoWriter, displayed
-from headpose_ros.sources.virtual_camera import PERIOD, open_stream
+from headpose_ros.sources.video import VideoSource, displayed
+from headpose_ros.sources.video_writer import VideoWriter
+from headpose_ros.sources.virtual_camera import PERIOD
 from headpose_ros.tools.video import VideoOptions, annotate
 
 ROOT = Path(__file__).parents[1]

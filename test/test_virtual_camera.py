@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from headpose_ros.sources.open import open_source, open_stream
 from headpose_ros.sources.photograph import FACE
-from headpose_ros.sources.source import ImageSource, open_source
+from headpose_ros.sources.pictures import ImageSource
 from headpose_ros.sources.virtual_camera import (
     MAX_PAN,
     MAX_ROLL,
@@ -19,7 +20,6 @@ from headpose_ros.sources.virtual_camera import (
     Motion,
     VirtualCamera,
     VirtualCameraSource,
-    open_stream,
     sway,
 )
 

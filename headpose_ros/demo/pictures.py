@@ -13,7 +13,7 @@ from rich.progress import track
 from headpose_ros.demo.recording import read_messages
 from headpose_ros.files import write_whole
 from headpose_ros.ros.input.pictures import StampMatcher, annotated
-from headpose_ros.sources.video import VideoWriter
+from headpose_ros.sources.video_writer import VideoWriter
 
 _SHEET_COLUMNS, _SHEET_ROWS, _SHEET_WIDTH = 4, 3, 360
 #: Images that wait for their result; more than the node ever holds.

@@ -33,7 +33,7 @@ from headpose_ros.nodes.pose import PoseNode
 from headpose_ros.nodes.runner import Signals
 from headpose_ros.ros.node.callbacks import NodeEnded
 from headpose_ros.ros.node.transport import prefer_shared_memory
-from headpose_ros.sources.source import ASTRONAUT
+from headpose_ros.sources.open import ASTRONAUT
 
 _ANGLES = ('yaw', 'pitch', 'roll')
 SETTLING = 1.0  # seconds from the last frame until its result has surely come

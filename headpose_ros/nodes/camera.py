@@ -29,8 +29,9 @@ from headpose_ros.ros.node.callbacks import GuardedNode, describe
 from headpose_ros.ros.node.diagnostics import ERROR, SILENT_AFTER, Diagnostics, Finding, status
 from headpose_ros.ros.node.parameters import declare, follow
 from headpose_ros.ros.node.worker import Worker
-from headpose_ros.sources.source import Bgr, Source, SourceError, fit
-from headpose_ros.sources.virtual_camera import open_stream
+from headpose_ros.sources.open import open_stream
+from headpose_ros.sources.resize import fit
+from headpose_ros.sources.source import Bgr, Source, SourceError
 
 _MAX_SIDE = 16384
 #: Pauses before a device that is gone is opened again, s: the first, and the longest.

@@ -8,22 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from headpose_ros.sources.photograph import FACE
-from headpose_ros.sources.source import (
-    ASTRONAUT,
-    DEFAULT_FPS,
-    Bgr,
-    ImageSource,
-    Source,
-    open_source,
-)
+from headpose_ros.sources.source import DEFAULT_FPS, Bgr, Source
 
 PERIOD = 12.0
 """Seconds after which the default motion repeats."""
@@ -190,36 +181,6 @@ class VirtualCameraSource(Source):
     def rewind(self) -> None:
         """Let another period follow."""
         self._end = self._next + self._period
-
-
-def open_stream(
-    spec: str | int | Path,
-    *,
-    width: int = 0,
-    height: int = 0,
-    fps: float = 0.0,
-    move_still: bool = True,
-) -> Source:
-    """Open what a user named; a single image is moved in front of a virtual camera.
-
-    Args:
-        spec: see `open_source`.
-        width: width in pixels to ask a camera for or to render, 0 for its own or 640.
-        height: height in pixels to ask a camera for or to render, 0 for its own or 480.
-        fps: frames per second to ask a camera for or to render, 0 for its own or DEFAULT_FPS.
-        move_still: False gives a single image as it is.
-
-    Raises:
-        SourceError: it does not exist or cannot be read.
-    """
-    source = open_source(spec, width=width, height=height, fps=fps)
-    if not (move_still and isinstance(source, ImageSource)):
-        return source
-    width = width or (round(height * 4 / 3) if height else 640)
-    height = height or round(width * 3 / 4)
-    focus = FACE if source.name == ASTRONAUT else None
-    camera = VirtualCamera(source.image, width, height, focus=focus)
-    return VirtualCameraSource(camera, fps or DEFAULT_FPS, source.name)
 
 
 def _resize(photo: Bgr, scale: float) -> Bgr:

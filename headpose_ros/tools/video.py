@@ -25,9 +25,10 @@ from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.table import FaceTable
+from headpose_ros.sources.open import open_stream
 from headpose_ros.sources.source import Source
-from headpose_ros.sources.video import VideoWriter
-from headpose_ros.sources.virtual_camera import VirtualCameraSource, open_stream
+from headpose_ros.sources.video_writer import VideoWriter
+from headpose_ros.sources.virtual_camera import VirtualCameraSource
 from headpose_ros.tools.interruption import interruptible
 
 Bgr = NDArray[np.uint8]

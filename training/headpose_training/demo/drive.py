@@ -29,7 +29,8 @@ from headpose_ros.nodes.runner import Signals
 from headpose_ros.ros.input.pictures import StampMatcher, annotated
 from headpose_ros.ros.node.share import share_file
 from headpose_ros.ros.node.transport import prefer_shared_memory
-from headpose_ros.sources.video import VideoSource, VideoWriter
+from headpose_ros.sources.video import VideoSource
+from headpose_ros.sources.video_writer import VideoWriter
 from headpose_ros.tools.drive import Drive, Span, read_drive
 from headpose_ros.tools.driver_panel import DriverPanel
 from headpose_ros.tools.plot_drive import Truth, plot_drive
