@@ -250,7 +250,51 @@ def test_a_newcomer_must_be_clearly_preferred_to_replace_a_followed_face():
     step(tracker, 0.0, [at(100, side=60)])
     assert step(tracker, 0.1, [at(100, side=60), at(300, side=80)]) == []
     assert step(tracker, 0.2, [at(100, side=60), at(300, side=100)]) == ['f2']
+    assert ids(tracker.confirmed) == ['f1']
+    step(tracker, 0.3)
     assert ids(tracker.visible) == ['f2']
+
+
+def test_a_confirmed_face_keeps_its_place_until_the_newcomer_is_confirmed():
+    tracker = FaceTracker(TrackingOptions(max_faces=1))
+    step(tracker, 0.0, [at(100, side=60)])
+    step(tracker, 0.1)
+    for frame in range(2, 20):
+        tracker.advance(frame / 10)
+        for name in tracker.match([at(100, side=60), at(300, side=200)], SHAPE):
+            (lamp,) = [track for track in tracker.visible if track.id == name]
+            tracker.place(lamp, None)
+        tracker.follow(tracker.visible)
+        assert ids(tracker.confirmed) == ['f1']
+        assert tracker.left_out == 1
+
+
+def test_faces_beyond_a_cap_that_is_lowered_are_forgotten_the_least_preferred_first():
+    tracker = FaceTracker()
+    for stamp in (0.0, 0.1, 0.2):
+        step(tracker, stamp, [at(100, side=40), at(300, side=60)])
+    tracker.options = TrackingOptions(max_faces=1)
+    step(tracker, 0.3)
+    assert ids(tracker.visible) == ['f2']
+
+
+class LampScene(Scene):
+    """From 0.2 s on there is a lamp, which only the detector takes for a face."""
+
+    def detect(self, image, quarter_turns=(0,)):
+        lamp = Detection(np.array([900.0, 100, 300, 300]), CropWindow(1050, 250, 400), 0.99)
+        return [lamp] * (self.time > 0.2) + super().detect(image, quarter_turns)
+
+
+@pytest.mark.parametrize('confirm_hits', [1, 2])
+def test_a_lamp_larger_than_the_face_does_not_take_its_place(confirm_hits):
+    scene = LampScene([Head([300, 360], [0, 0], 120)], np.random.default_rng(0), 0.0, 0.0)
+    options = TrackingOptions(max_faces=1, confirm_hits=confirm_hits, detect_every=3)
+    analyzer, reported = Analyzer(scene, scene, options), []
+    for frame in range(30):
+        scene.time = frame / 30
+        reported.append([face.id for face in analyzer.track(IMAGE, scene.time)])
+    assert reported[confirm_hits - 1 :] == [['f1']] * (31 - confirm_hits)
 
 
 def test_the_first_face_stays_first_until_another_is_clearly_preferred():
@@ -297,7 +341,8 @@ def test_whatever_is_detected_ids_are_unique_never_reused_and_the_cap_holds(
         now = [*ids(tracker.visible), *ids(tracker.hidden)]
         assert len(now) == len(set(now))
         assert all(name[0].isalpha() for name in now)
-        assert len(tracker.visible) <= cap
+        assert len(tracker.confirmed) <= cap
+        assert len(tracker.visible) <= 2 * cap
         assert all(stamp - t.motion.stamp <= 1.5 for t in tracker.hidden)
         assert not ended & set(now)
         ended |= before - set(now)

@@ -31,7 +31,9 @@ class FaceTracker:
     with the visible faces where they are now.
 
     A face is born when the detector finds it, confirmed after `confirm_hits` images, hidden while
-    nothing shows it, and forgotten after `retain` seconds out of sight.
+    nothing shows it, and forgotten after `retain` seconds out of sight. A confirmed face gives its
+    place under `max_faces` to a newcomer only when that is confirmed, too: until then both are
+    followed, so up to twice as many faces as `max_faces` are visible for a few images.
 
     Args:
         options: How they are followed; may be replaced at any time.
@@ -58,6 +60,7 @@ class FaceTracker:
         self._stamp = self._gap = 0.0
         self._started = False
         self._first = ''
+        self._shape: tuple[int, ...] = ()
 
     @property
     def visible(self) -> tuple[Track, ...]:
@@ -102,6 +105,7 @@ class FaceTracker:
         Returns:
             The ids of faces that are new or back: their windows are the detector's.
         """
+        self._shape = shape
         pairs = assign(self._tracks, detections, self._stamp, shape)
         found = {self._tracks[t].id: detections[d] for t, d in pairs.items()}
         back = [t.id for t in self._tracks if t.hidden and t.id in found]
@@ -138,6 +142,7 @@ class FaceTracker:
             now[t.id].seen(stamp, is_crowded(now[t.id], others, stamp)) if t.id in now else t
             for t in others
         ]
+        self._hold_cap()
 
     def ranked(self, shape: tuple[int, ...]) -> list[Track]:
         """Return the confirmed faces in sight, the preferred first.
@@ -158,19 +163,37 @@ class FaceTracker:
         return order
 
     def _admit(self, unknown: Sequence[Detection], shape: tuple[int, ...]) -> list[str]:
-        """Start to follow new faces as far as the cap allows; return their ids."""
+        """Start to follow new faces as far as the cap allows; return their ids.
+
+        Of those followed, the less preferred give way: at once where they are not confirmed,
+        otherwise when the newcomer is, see :meth:`_hold_cap`.
+        """
         visible, options = self.visible, self.options
         wanted = [LOYALTY * preference(track.window, shape, options) for track in visible]
         wanted += [preference(detection.window, shape, options) for detection in unknown]
         self.left_out = max(len(wanted) - options.max_faces, 0)
         # Stable: of equals the older.
         chosen = set(np.argsort(-np.array(wanted), kind='stable')[: options.max_faces])
-        outdone = {t.id for index, t in enumerate(visible) if index not in chosen}
-        self._tracks = [track for track in self._tracks if track.id not in outdone]
+        outdone = [track for index, track in enumerate(visible) if index not in chosen]
+        self._forget({track.id for track in outdone if not self._is_confirmed(track)})
         taken = [d for index, d in enumerate(unknown, len(visible)) if index in chosen]
         started = [self._begin(detection) for detection in taken]
         self._tracks += started
         return [track.id for track in started]
+
+    def _hold_cap(self) -> None:
+        """Forget the least preferred of the confirmed faces beyond the cap."""
+        confirmed, options = self.confirmed, self.options
+        if len(confirmed) <= options.max_faces:
+            return
+
+        def worth(track: Track) -> float:
+            is_newcomer = track.hits == options.confirm_hits
+            loyalty = 1.0 if is_newcomer else LOYALTY
+            return loyalty * preference(track.window, self._shape, options)
+
+        order = sorted(confirmed, key=worth, reverse=True)
+        self._forget({track.id for track in order[options.max_faces :]})
 
     def _begin(self, detection: Detection) -> Track:
         # Images so far apart are pictures, each by itself: no second one could confirm.
@@ -207,6 +230,9 @@ class FaceTracker:
     def _unseen(self, track: Track) -> float:
         """Return the seconds since a face was seen last."""
         return self._stamp - track.motion.stamp
+
+    def _forget(self, ids: set[str]) -> None:
+        self._tracks = [track for track in self._tracks if track.id not in ids]
 
     def _lose(self, ids: set[str]) -> None:
         """Put faces out of sight; those that were never confirmed are forgotten."""
