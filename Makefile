@@ -14,7 +14,8 @@ SOURCES := $(wildcard CMakeLists.txt package.xml setup.py pyproject.toml constra
     -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-driver docs test faults soak train-smoke bench bench-check lint types clean
+.PHONY: help demo demo-driver docs test faults soak train-smoke bench bench-check lint types
+.PHONY: layers clean
 
 help:  ## show this list
 	@echo 'Targets of headpose_ros (PYTHON=python3.12 make ... chooses the interpreter):'
@@ -51,6 +52,9 @@ lint: $(VENV)/.tested-with  ## style: ruff
 
 types: $(VENV)/.tested-with  ## static types: mypy
 	$(BIN)/mypy
+
+layers: $(VENV)/.created  ## draw the layers and the way of a frame anew in CONTRIBUTING.md
+	$(BIN)/python test/layers.py
 
 # A peer that cannot be installed is a row that says so.
 $(VENV)/.benched-with: $(VENV)/.installed benchmarks/requirements.txt

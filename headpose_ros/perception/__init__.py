@@ -1,1 +1,1 @@
-"""Image in, faces out: sources, detection, crops, inference, tracking. No ROS."""
+"""Image in, faces out: detect, track, crop, infer, measure, smooth. No ROS."""

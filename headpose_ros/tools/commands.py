@@ -66,11 +66,11 @@ def _positive(text: str) -> int:
 
 def load_for(options: argparse.Namespace) -> Analyzer:
     """Load what --model, --device and --max-faces ask for."""
-    import headpose_ros
+    from headpose_ros.perception.analyze import load_analyzer
     from headpose_ros.perception.tracking import TrackingOptions
 
     tracking = TrackingOptions(max_faces=options.max_faces)
-    return headpose_ros.load(options.model, options.device, tracking=tracking)
+    return load_analyzer(options.model, options.device, tracking=tracking)
 
 
 def add_overwrite_option(parser: argparse.ArgumentParser, what: str) -> None:
