@@ -250,9 +250,7 @@ def node(encoding: str, faces: int = 1, cameras: int = 1) -> Call:
 
 def analyse(pose: Any, messages: Iterator[Any]) -> None:
     """Let a pose node do with one message for each camera what its thread does."""
-    waiting = [pose._prepared(camera, next(messages), None) for camera in pose._cameras.values()]
-    assert None not in waiting
-    pose._analyse(pose._analyzer, waiting)
+    pose._work_on(pose._waiting, {name: (next(messages), None) for name in pose._cameras})
 
 
 def naive() -> Call:

@@ -31,11 +31,12 @@ LAYERS = (
 WAY = (
     ('nodes.pose', 'PoseNode._take_image'),
     ('nodes.pose', 'PoseNode._work_on'),
-    ('nodes.pose', 'PoseNode._prepared'),
-    ('nodes.pose', 'PoseNode._analyse'),
+    ('nodes.pose', 'PoseNode._decoded'),
+    ('nodes.pose', 'PoseNode._analysed'),
     ('perception.analyze', 'Analyzer.track_together'),
     ('perception.analyze', 'Analyzer._detect'),
     ('perception.analyze', 'Analyzer._infer'),
+    ('nodes.pose', 'PoseNode._publish'),
     ('ros.output.face_publisher', 'FacePublisher.publish'),
 )
 
@@ -176,10 +177,23 @@ def _way() -> str:
 def _called(function: _Function) -> list[_Function]:
     """The functions of the package that one calls, each once, as they stand in its text."""
     known = _known(function.module)
-    calls = [node for node in ast.walk(function.node) if isinstance(node, ast.Call)]
+    calls = [node for node in _on_the_way(function.node) if isinstance(node, ast.Call)]
     calls.sort(key=lambda call: (call.end_lineno, call.end_col_offset))
     found = [callee for call in calls if (callee := _callee(call.func, known))]
     return [callee for callee in dict.fromkeys(found) if _sentence(callee.node)]
+
+
+def _on_the_way(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and those in it, but for barriers (`with`) and for branches that end the function."""
+    yield node
+    if isinstance(node, ast.withitem):
+        return
+    if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Return):
+        inner = [node.test, *node.orelse]
+    else:
+        inner = list(ast.iter_child_nodes(node))
+    for child in inner:
+        yield from _on_the_way(child)
 
 
 def _callee(called: ast.expr, known: dict[str, list[_Function]]) -> _Function | None:

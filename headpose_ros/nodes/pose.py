@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,18 +56,40 @@ from headpose_ros.ros.output.hri import HriFaces
 #: A worker that has images and gives no result for this time has stalled, s.
 STALLED_AFTER = 4.0
 
-#: How often a node that is lazy looks for subscribers, s: less than a frame of most cameras.
-_LOOK_FOR_AUDIENCE = 0.03
+#: How often a lazy node counts its subscribers, s: less than a frame of most cameras.
+_AUDIENCE_PERIOD = 0.03
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """An image that is decoded and waits for the network."""
+    """An image that is decoded and waits for the network.
+
+    Attributes:
+        camera: Where it comes from.
+        header: Of its message.
+        frame: The image as the analyzer takes it.
+        decode: How long decoding took, ms.
+    """
 
     camera: CameraInput
     header: Any
     frame: Frame
-    decode: float  # ms
+    decode: float
+
+
+@contextmanager
+def _refusing(*cameras: CameraInput) -> Iterator[None]:
+    """Refuse the frames of these cameras if something fails with them.
+
+    One bad frame must not end the thread that all later frames need.
+    """
+    try:
+        yield
+    except PASSES:
+        raise
+    except BaseException as error:
+        for camera in cameras:
+            camera.refuse(error)
 
 
 class PoseNode(AutostartNode):
@@ -107,7 +130,7 @@ class PoseNode(AutostartNode):
         if self._config.lazy:
             # On a steady clock: simulated time may stand still.
             clock = Clock(clock_type=ClockType.STEADY_TIME)
-            self.create_timer(_LOOK_FOR_AUDIENCE, self._rest_or_wake, clock=clock)
+            self.create_timer(_AUDIENCE_PERIOD, self._rest_or_wake, clock=clock)
         self._diagnostics = Diagnostics(self, self._statuses)
         follow(self, self._config, self._apply)
         if self._config.autostart:
@@ -259,11 +282,6 @@ class PoseNode(AutostartNode):
     def _warn_of_backend(self, text: str) -> None:
         self.get_logger().warning(text)
 
-    def _take_image(self, camera: str, message: Any, depth: Any) -> None:
-        self._watch.given()
-        waiting = self._waiting.put(camera, (message, depth))
-        self._cameras[camera].statistics.frames_dropped += waiting
-
     def _statuses(self) -> list[Any]:
         """Return the node's and the cameras' diagnostics; log what is silent."""
         found = [status(f'{self.get_name()}: node', *self._node_findings())]
@@ -323,6 +341,12 @@ class PoseNode(AutostartNode):
         if self._config.exit_on_stall:
             self.end(f'{text}: the process ends (set exit_on_stall to false to keep it)')
 
+    def _take_image(self, camera: str, message: Any, depth: Any) -> None:
+        """Let an image wait for the worker, in place of an older one of its camera."""
+        self._watch.given()
+        waiting = self._waiting.put(camera, (message, depth))
+        self._cameras[camera].statistics.frames_dropped += waiting
+
     def _work(self, slots: LatestPerSender[Any], watch: Watch) -> None:
         """Analyse what waits again and again until the slots close."""
         while (waiting := slots.take()) is not None:
@@ -333,18 +357,24 @@ class PoseNode(AutostartNode):
             watch.answered()
 
     def _work_on(self, slots: LatestPerSender[Any], waiting: dict[str, Any]) -> None:
-        """Analyse the newest image of each camera that has one."""
+        """Decode, analyse and publish the newest image of each camera that has one."""
         analyzer = self._analyzer
         assert analyzer is not None
         with self.barrier('model'):
             self._change_network(analyzer)
-        frames = [self._prepared(self._cameras[name], *m) for name, m in waiting.items()]
-        self._analyse(analyzer, [frame for frame in frames if frame is not None], slots)
+        decoded = [self._decoded(self._cameras[name], *m) for name, m in waiting.items()]
+        items = [item for item in decoded if item is not None]
+        found = self._analysed(analyzer, items)
+        if slots is not self._waiting:
+            return  # the node has gone on without this worker
+        for item, faces in found:
+            with _refusing(item.camera):
+                self._publish(analyzer, item, faces)
 
-    def _prepared(self, camera: CameraInput, message: Any, depth: Any) -> _Waiting | None:
+    def _decoded(self, camera: CameraInput, message: Any, depth: Any) -> _Waiting | None:
         """Decode an image and its depth; None where the image cannot be used."""
         start = time.perf_counter()
-        try:
+        with _refusing(camera):
             if late := camera.is_late(message.header, self.get_clock().now()):
                 camera.statistics.frames_late += 1
                 camera.warn('late', f'{camera.image_topic}: frame dropped: {late}')
@@ -356,46 +386,25 @@ class PoseNode(AutostartNode):
             distances = camera.decode_depth(depth)
             calibration = camera.calibration(message.header, camera.size)
             frame = Frame(pixels, stamp, calibration, camera.name, distances)
-        except PASSES:
-            raise
-        except BaseException as error:
-            camera.refuse(error)
-            return None
-        return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
+            return _Waiting(camera, message.header, frame, 1e3 * (time.perf_counter() - start))
+        return None
 
-    def _analyse(
-        self, analyzer: Analyzer, waiting: list[_Waiting], slots: LatestPerSender[Any]
-    ) -> None:
-        """Turn images into messages, unless the node has gone on without this worker.
-
-        One bad frame must not end the thread that all later frames need.
-        """
-        if not waiting:
-            return
-        try:
-            found = analyzer.track_together([item.frame for item in waiting])
-        except PASSES:
-            raise
-        except BaseException as error:
-            for item in waiting:
-                item.camera.refuse(error)
-            return
-        if slots is not self._waiting:
-            return
-        for item, faces in zip(waiting, found, strict=True):
-            try:
-                self._publish(analyzer, item, faces)
-            except PASSES:
-                raise
-            except BaseException as error:
-                item.camera.refuse(error)
+    def _analysed(
+        self, analyzer: Analyzer, items: list[_Waiting]
+    ) -> list[tuple[_Waiting, list[Face]]]:
+        """Return each image with its faces; none where the analysis fails."""
+        with _refusing(*(item.camera for item in items)):
+            found = analyzer.track_together([item.frame for item in items]) if items else []
+            return list(zip(items, found, strict=True))
+        return []
 
     def _publish(self, analyzer: Analyzer, item: _Waiting, faces: list[Face]) -> None:
+        """Publish what was found in an image, and count it."""
         start = time.perf_counter()
         image = item.frame.image
         size = (image.shape[1], image.shape[0])
-        outputs = self._outputs[item.camera.name]
-        if not outputs.publish(item.header, size, faces, item.frame.camera, image):
+        publisher = self._outputs[item.camera.name]
+        if not publisher.publish(item.header, size, faces, item.frame.camera, image):
             item.camera.statistics.frames_refused += 1
             return
         age = (self.get_clock().now() - Time.from_msg(item.header.stamp)).nanoseconds * 1e-6
