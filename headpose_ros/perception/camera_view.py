@@ -1,4 +1,4 @@
-"""Which part of a camera's images is looked at, and how the camera is mounted.
+"""Which part of a camera's images is searched, and how the camera is mounted.
 
 Only the detector sees the turned part. What it finds is put back into the image at once, so that
 boxes, landmarks and poses are always those of the image and of the camera as published.
@@ -27,7 +27,7 @@ _BACK = {
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How the cameras of a node look at the scene."""
+    """How the cameras of a node are mounted, and which part of their images counts."""
 
     region: tuple[float, ...] = parameter(
         (0.0, 0.0, 1.0, 1.0),
@@ -48,7 +48,7 @@ class ViewOptions:
 
 @dataclass(frozen=True)
 class CameraView:
-    """How one camera looks at the scene.
+    """How one camera is mounted, and which part of its images counts.
 
     Attributes:
         region: x, y, w, h of the part in which faces are followed, as shares of the image's width

@@ -16,11 +16,11 @@ Array = NDArray[np.float64]
 #: The jaw line is the border of the face: a pixel beside it shows the background.
 _INNER = np.arange(GROUPS['jaw'].stop, len(mean_face()))
 _VISIBLE = 0.5
-#: Depth is read in squares of so many pixels about the landmark, for holes and noise.
+#: Depth is read in squares that reach this many pixels from the landmark, for holes and noise.
 _REACH = 1
 #: So many landmarks must have a depth, ...
 _FEWEST = 12
-#: ... and this share of them must tell the same size within this ratio, or something is in the way.
+#: ... and this share of them must give the same size within this ratio, or something is in the way.
 _AGREEING, _AGREEMENT = 0.5, 0.05
 #: Sizes of faces from infants to the largest adults, in terms of the mean adult's (pupils 63 mm
 #: apart). What seems smaller or larger is a picture of a face, or the depth is not aligned.

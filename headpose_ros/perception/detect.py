@@ -73,8 +73,8 @@ class Detector(ABC):
 
         Args:
             image: uint8 (H, W, 3) BGR.
-            quarter_turns: How often the image may be turned counter-clockwise to find any: looked
-                at in this order until a face is found.
+            quarter_turns: How often the image may be turned counter-clockwise to find any: tried
+                in this order until a face is found.
 
         Returns:
             The faces, best first.
@@ -88,7 +88,7 @@ class Detector(ABC):
 class YuNetDetector(Detector):
     """YuNet, see `perception.yunet`.
 
-    Its recall drops beyond about 45° of roll, so an image in which nothing is found is looked at
+    Its recall drops beyond about 45° of roll, so an image in which nothing is found is tried
     again, turned.
 
     Args:

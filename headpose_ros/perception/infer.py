@@ -30,7 +30,7 @@ _QUARTER_TURNS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the network says about one window; further fields as in `faces.Face`.
+    """What the network estimates from one window; further fields as in `faces.Face`.
 
     Attributes:
         rotation: float64 (3, 3) R_optical_face as a camera pointed straight at the face sees it.
@@ -53,7 +53,7 @@ class Estimate:
 
     @property
     def window(self) -> CropWindow:
-        """Return the window of the next look: around the landmarks, with the head upright."""
+        """Return the window of the next image: around the landmarks, with the head upright."""
         # Not by the line through the eyes: in profile it points anywhere.
         angle = in_plane_angle(aligned_from_face(self.rotation))
         return CropWindow.around_landmarks(self.landmarks, angle)
@@ -164,7 +164,7 @@ class FaceNetwork:
 def best_quarter_turn(
     network: FaceNetwork, image: NDArray[np.uint8], window: CropWindow, about: NDArray[np.float64]
 ) -> Estimate:
-    """Estimate a window of unknown roll in four quarter turns; return the surest.
+    """Estimate a window of unknown roll in four quarter turns; return the best.
 
     A network with landmarks is sure of them only where the head is about upright. One that expects
     an error of its rotation, too, is sure where that is small: landmarks alone mistake the turn of
@@ -222,7 +222,7 @@ def _estimates(
 def _trust(
     arrays: Mapping[str, NDArray[np.float64]], windows: Sequence[CropWindow], spec: ModelSpec
 ) -> list[dict[str, Any]]:
-    """Return what a network with these heads says of its own answers, and of eyes and mouth."""
+    """Return what a network with these heads expects of its own errors, and of eyes and mouth."""
     if 'face' not in arrays:
         return [{} for _ in windows]
     points, judged = arrays['point_error'], map(can_judge_openness, arrays['visibility'])

@@ -150,7 +150,7 @@ class PoseFilter:
         """Take in a measured pose and return the smoothed one.
 
         Of a network's expected error most stays the same from image to image and is no noise. How
-        it changes tells which images to trust less: the noise grows and shrinks with it.
+        it changes shows which images to trust less: the noise grows and shrinks with it.
 
         Args:
             stamp: Time of the measurement in seconds. Not after the last one, or long after it:
@@ -224,7 +224,7 @@ class _Filter:
             gate: No outlier is nearer to the expected value than this.
         """
         dt = stamp - self._stamp
-        # Without time between images nothing tells how far a head may have moved.
+        # Without time between images nothing limits how far a head may have moved.
         if not 0.0 < dt <= _LONGEST_GAP:
             return self._start(stamp, measured, noise)
         self._predict(dt)

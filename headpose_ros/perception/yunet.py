@@ -2,7 +2,7 @@
 
 By ONNX Runtime, which takes half as long as OpenCV's own network code, or by
 `cv2.FaceDetectorYN` for a file that takes images of one size only. Both give the same faces (a
-test looks).
+test checks).
 """
 
 from __future__ import annotations
