@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
@@ -148,6 +149,7 @@ def report_missing(
 
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
+    app.add_lexer('mermaid', TextLexer)  # GitHub draws it, the site shows its text
     app.connect('source-read', read_page)
     app.connect('autodoc-process-signature', written_signature)
     app.connect('autodoc-process-docstring', report_missing)
