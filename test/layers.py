@@ -19,8 +19,8 @@ PAGE = ROOT / 'CONTRIBUTING.md'
 
 #: Modules that import nothing of the package but each other.
 GROUND = (
-    *('environment', 'errors', 'extras', 'files', 'foreign_files', 'parameter', 'terminal'),
-    'yaml_files',
+    *('confined', 'environment', 'errors', 'extras', 'files', 'foreign_files', 'parameter'),
+    *('terminal', 'yaml_files'),
 )
 #: From the bottom: each imports from those before it only. `msg` and `srv` are generated.
 LAYERS = (
@@ -60,6 +60,11 @@ def part(name: str) -> str:
     """The layer of a dotted name below the package."""
     first = name.split('.')[0]
     return 'ground' if first in GROUND else first
+
+
+def strays() -> list[str]:
+    """Modules at the top of the package that no layer holds."""
+    return sorted({part(name) for name in _modules()} - set(LAYERS))
 
 
 def drawings() -> dict[str, str]:

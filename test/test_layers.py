@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from layers import LAYERS, PAGE, imports, part, redrawn
+import pytest
+from layers import LAYERS, PAGE, imports, part, redrawn, strays
+
+
+def test_every_module_has_a_layer():
+    assert not strays(), 'name its layer in test/layers.py'
 
 
 def test_imports_lead_downward():
@@ -16,11 +21,12 @@ def test_imports_lead_downward():
 
 
 def _is_below(importer: str, imported: str) -> bool:
-    if part(imported) not in LAYERS:
+    if not {part(importer), part(imported)} <= set(LAYERS):
         return False
     return LAYERS.index(part(imported)) <= LAYERS.index(part(importer))
 
 
+@pytest.mark.skipif(bool(strays()), reason='a module has no layer')
 def test_the_drawings_are_those_of_the_code():
     page = PAGE.read_text(encoding='utf-8')
     assert redrawn(page) == page, 'make layers draws them anew'
