@@ -215,7 +215,7 @@ def test_simulated_time_that_stands_still_stops_nothing(desk, photo):
     assert one.diagnosed('pose: node', 'use_sim_time is true and /clock has no publisher')
     assert one.statuses['pose: node'].level == DiagnosticStatus.WARN
     clock = one.node.create_publisher(Clock, '/clock', 1)
-    assert one.diagnosed('pose: node', '/clock sent nothing yet')
+    assert one.diagnosed('pose: node', '/clock has no message yet')
 
     def runs() -> bool:
         clock.publish(Clock(clock=Time(sec=5)))
