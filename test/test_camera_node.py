@@ -364,17 +364,18 @@ def test_a_device_that_raises_is_as_good_as_gone(
     listener = listen(qos.reliable(200))
     device = FakeDevice(10**9)
     node = device_node(device)
-    failures = iter(range(2))
+    failures: list[cv2.error] = []
 
     def read(self: FakeDevice) -> np.ndarray | None:
-        if next(failures, None) is not None:
-            raise cv2.error('the driver is gone')
+        if len(failures) < 2:
+            failures.append(cv2.error('the driver is gone'))
+            raise failures[-1]
         return good(self)
 
     good = FakeDevice.read
     assert spin_until(listener.node, listener.both(3), TIMEOUT)
     monkeypatch.setattr(FakeDevice, 'read', read)
-    assert spin_until(listener.node, lambda: next(failures, None) is None, TIMEOUT)
+    assert spin_until(listener.node, lambda: len(failures) == 2, TIMEOUT)
     seen = len(listener.images)
     assert spin_until(listener.node, lambda: len(listener.images) > seen + 3, TIMEOUT)
     assert node.failures.counts()['/dev/video0'] >= 1
