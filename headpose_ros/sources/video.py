@@ -33,6 +33,10 @@ class VideoSource(Source):
     """
 
     is_film = True
+    _begin: float | None
+    _container: Any
+    _frames: Iterator[Any]
+    _stream: Any
 
     def __init__(self, file: Path) -> None:
         """Open the file.
@@ -43,8 +47,7 @@ class VideoSource(Source):
         self.name = str(file)
         self._open()
         self._aspect = _aspect(self._stream)
-        seconds = (self._container.duration or 0) / av.time_base
-        self.total, self.fps = _promised(self._stream, seconds)
+        self.total, self.fps = _promised(self._stream, self.seconds)
 
     def read(self) -> Bgr | None:
         """Return the next good frame, or None at the end; `time` is 0 for the first."""
@@ -62,13 +65,57 @@ class VideoSource(Source):
         self.close()
         self._open()
 
+    @property
+    def seconds(self) -> float:
+        """How long the film lasts by its header, s; 0 for not known."""
+        return (self._container.duration or 0) / av.time_base
+
+    def key_frames(self) -> list[float]:
+        """Return when the key frames are shown, s from the first frame; nothing is decoded.
+
+        Reads the whole file and starts again with the first frame.
+
+        Returns:
+            Times at which :meth:`seek` begins; empty for a film whose clock has breaks, in which
+            a time does not name a frame.
+        """
+        times: list[float] = []
+        last = None
+        with suppress(FFmpegError):
+            for packet in self._container.demux(self._stream):
+                if packet.dts is None or packet.pts is None:
+                    continue
+                decoded = float(packet.dts * packet.time_base)
+                if last is not None and not 0.0 <= decoded - last < _LONGEST_STEP:
+                    times = []
+                    break
+                last = decoded
+                if packet.is_keyframe:
+                    times.append(float(packet.pts * packet.time_base))
+        self.rewind()
+        return [time - times[0] for time in times]
+
+    def seek(self, time: float) -> None:
+        """Go on with the last key frame that is shown at a time, s, or before it."""
+        if self._begin is None:
+            first = next(self._frames, None)
+            self._begin = 0.0 if first is None else first.time or 0.0
+        # FFmpeg rounds to ticks of the stream; half a frame later is still the same key frame.
+        at = (time + self._begin + 0.5 / self.fps) / float(self._stream.time_base)
+        with suppress(FFmpegError):
+            self._container.seek(int(at), stream=self._stream, backward=True)
+        self._frames = self._decoded()
+        # Whatever comes next is no break in the clock.
+        self._sought = True
+
     def close(self) -> None:
         """Close the file."""
         self._container.close()
         self._file.close()
 
     def _open(self) -> None:
-        self._begin: float | None = None
+        self._begin = None
+        self._sought = False
         self.time = 0.0
         try:
             # By a stream and not by name: FFmpeg takes "a:b.mp4" for a protocol, and follows what
@@ -77,7 +124,7 @@ class VideoSource(Source):
         except OSError as error:
             raise SourceError(f'cannot read {self.name}: {error.strerror}') from error
         try:
-            self._container: Any = av.open(self._file, options={'protocol_whitelist': 'none'})
+            self._container = av.open(self._file, options={'protocol_whitelist': 'none'})
         except (FFmpegError, OSError) as error:
             self._file.close()
             raise SourceError(f'cannot read {self.name}: {error.strerror or error}') from error
@@ -99,6 +146,9 @@ class VideoSource(Source):
         if frame.time is None:
             return usual
         shown = float(frame.time) - self._begin
+        if self._sought:
+            self._sought = False
+            return max(shown, 0.0)
         if not -_LONGEST_STEP_BACK < shown - self.time < _LONGEST_STEP:
             # Another recording follows, or the clock of the camera was set: time goes on.
             self._begin += shown - usual
