@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headpose_ros.batch.command import add_batch
 from headpose_ros.errors import HeadposeError
 from headpose_ros.extras import needed_by
 from headpose_ros.files import OutputError, check_new, make_folder, write_whole
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (_add_run, _add_image, _add_demo, _add_models, _add_params, _add_doctor):
         add(commands)
     add_tools(commands)
+    add_batch(commands)
     return parser
 
 

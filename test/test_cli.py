@@ -171,7 +171,8 @@ def test_models_describes_verifies_and_picks() -> None:
 
 def test_help_names_the_commands() -> None:
     text = headpose('--help').stdout
-    for name in ('run', 'image', 'demo', 'models', 'params', 'video', 'plot', 'bag', 'view'):
+    names = ('run', 'image', 'demo', 'models', 'params', 'video', 'plot', 'bag', 'view', 'batch')
+    for name in names:
         assert name in text
 
 

