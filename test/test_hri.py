@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
 
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from headpose_ros.errors import HeadposeError
@@ -19,12 +24,16 @@ from headpose_ros.geometry.landmarks import bounding_box
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.output.hri import (
     HriFaces,
+    HriOptions,
+    aligned_message,
     cropped_message,
     ids_message,
     landmarks_message,
     region_message,
+    to_aligned,
 )
 
+ROOT = Path(__file__).parents[1]
 HEADER, SIZE = Header(frame_id='camera'), (640, 480)
 
 
@@ -103,19 +112,89 @@ def test_a_network_without_landmarks_sends_none():
     assert landmarks_message(types, HEADER, SIZE, bare) is None
 
 
-def test_the_picture_is_that_of_the_region():
-    image = np.arange(480 * 640 * 3, dtype=np.uint32).astype(np.uint8).reshape(480, 640, 3)
-    message = cropped_message(HEADER, face(), image)
-    assert (message.width, message.height, message.encoding) == (100, 200, 'bgr8')
-    picture = np.frombuffer(message.data, np.uint8).reshape(200, 100, 3)
-    assert (picture == image[50:250, 100:200]).all()
-    assert cropped_message(HEADER, face(shift=-500.0), image) is None
-    assert cropped_message(HEADER, face(), None) is None
+def picture(message):
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+
+
+def test_the_picture_is_the_region_scaled_centred_and_padded_with_zeros():
+    image = np.full((480, 640, 3), 200, np.uint8)
+    message = cropped_message(HEADER, face(), image, (128, 128))
+    assert (message.width, message.height, message.encoding) == (128, 128, 'bgr8')
+    # The box of 100 x 200 px becomes 64 x 128, in the middle.
+    pixels = picture(message)
+    assert (pixels[:, 32:96] == 200).all()
+    assert not pixels[:, :32].any()
+    assert not pixels[:, 96:].any()
+    wide = picture(cropped_message(HEADER, face(), image, (64, 32)))
+    assert wide.shape == (32, 64, 3)
+    assert (wide[:, 24:40] == 200).all()
+
+
+def test_what_a_cropped_picture_lacks_of_the_image_is_zeros_and_the_face_stays_centred():
+    image = np.full((480, 640, 3), 200, np.uint8)
+    # Half of the box is left of the image.
+    pixels = picture(cropped_message(HEADER, face(shift=-150.0), image, (128, 128)))
+    assert not pixels[:, :64].any()
+    assert (pixels[:, 64:96] == 200).all()
+    assert not pixels[:, 96:].any()
+    assert cropped_message(HEADER, face(shift=-500.0), image, (128, 128)) is None
+    assert cropped_message(HEADER, face(), None, (128, 128)) is None
+
+
+def test_a_huge_box_costs_no_more_than_its_picture():
+    huge = replace(face(), box=np.array([-1e6, -1e6, 2e6, 2e6]))
+    image = np.full((480, 640, 3), 200, np.uint8)
+    assert picture(cropped_message(HEADER, huge, image, (128, 128))).shape == (128, 128, 3)
+
+
+def eyes_at(right, left):
+    """Return a face whose eyes have their middles there, in a box of 200 px."""
+    points = np.column_stack([np.linspace(200, 400, 68), np.linspace(100, 300, 68)])
+    points[36:42], points[42:48] = right, left
+    return replace(face(), landmarks=points)
+
+
+@given(
+    angle=st.floats(-np.pi, np.pi),
+    distance=st.floats(80, 200),
+    size=st.tuples(st.integers(16, 300), st.integers(16, 300)),
+)
+def test_aligned_eyes_are_level_and_at_their_places(angle, distance, size):
+    right = np.array([320.0, 240.0])
+    left = right + distance * np.array([np.cos(angle), np.sin(angle)])
+    matrix = to_aligned(eyes_at(right, left), size)
+    middle, offset, level = size[0] / 2, 0.15 * min(size), 0.4 * size[1]
+    assert matrix @ [*right, 1] == pytest.approx([middle - offset, level])
+    assert matrix @ [*left, 1] == pytest.approx([middle + offset, level])
+    assert np.linalg.det(matrix[:, :2]) > 0  # nothing is mirrored
+
+
+def test_the_aligned_picture_shows_the_eyes_where_they_belong():
+    image = np.zeros((480, 640, 3), np.uint8)
+    right, left = np.array([280.0, 300.0]), np.array([360.0, 220.0])
+    for x, y in (right.astype(int), left.astype(int)):
+        image[y - 8 : y + 9, x - 8 : x + 9] = 250
+    message = aligned_message(HEADER, eyes_at(right, left), image, (100, 100))
+    pixels = picture(message)
+    assert (message.width, message.height, message.encoding) == (100, 100, 'bgr8')
+    assert pixels[40, 35].min() > 200
+    assert pixels[40, 65].min() > 200
+    assert not pixels[40, 50].any()
+
+
+def test_there_is_no_aligned_picture_of_a_profile_or_without_landmarks():
+    image = np.zeros((480, 640, 3), np.uint8)
+    profile = eyes_at(np.array([300.0, 200.0]), np.array([340.0, 200.0]))
+    assert aligned_message(HEADER, profile, image, (128, 128)) is None
+    bare = replace(face(), landmarks=np.zeros((0, 2)))
+    assert aligned_message(HEADER, bare, image, (128, 128)) is None
+    assert aligned_message(HEADER, face(), None, (128, 128)) is None
 
 
 class Publisher:
-    def __init__(self, topic, listeners):
-        self.topic, self.listeners, self.sent = topic, listeners, []
+    def __init__(self, topic, profile, listeners):
+        self.topic, self.profile = topic, profile
+        self.listeners, self.sent = listeners, []
 
     def get_subscription_count(self):
         return self.listeners
@@ -129,13 +208,21 @@ class Node:
 
     def __init__(self, listeners, others=None):
         self.listeners, self.publishers, self.others = listeners, {}, others or {}
+        self.timers, self.withdrawn = [], []
 
     def create_publisher(self, kind, topic, profile):
-        self.publishers[topic] = Publisher(topic, self.listeners)
+        self.publishers[topic] = Publisher(topic, profile, self.listeners)
         return self.publishers[topic]
 
     def destroy_publisher(self, publisher):
-        del self.publishers[publisher.topic]
+        self.withdrawn.append(self.publishers.pop(publisher.topic))
+
+    def create_timer(self, period, callback, clock):
+        self.timers.append(callback)
+        return callback
+
+    def destroy_timer(self, timer):
+        self.timers.remove(timer)
 
     def get_topic_names_and_types(self):
         return [(topic, ['?']) for topic in (*self.publishers, *self.others)]
@@ -147,6 +234,10 @@ class Node:
         return [message.ids for message in self.publishers['/humans/faces/tracked'].sent]
 
 
+def eyes_named(name):
+    return replace(eyes_at(np.array([250.0, 200.0]), np.array([350.0, 200.0])), id=name)
+
+
 @pytest.fixture
 def hri_msgs(monkeypatch):
     package = ModuleType('hri_msgs')
@@ -154,31 +245,81 @@ def hri_msgs(monkeypatch):
     monkeypatch.setitem(sys.modules, 'hri_msgs', package)
 
 
+TOPICS = ('roi', 'landmarks', 'cropped', 'aligned')
+
+
 def topics(*names):
-    return {f'/humans/faces/{n}/{t}' for n in names for t in ('roi', 'landmarks', 'cropped')} | {
-        '/humans/faces/tracked'
-    }
+    return {f'/humans/faces/{n}/{t}' for n in names for t in TOPICS} | {'/humans/faces/tracked'}
 
 
 def test_a_face_has_topics_while_it_is_there(hri_msgs):
     node, image = Node(listeners=1), np.zeros((480, 640, 3), np.uint8)
-    hri = HriFaces(node)
-    hri.publish('', HEADER, SIZE, [face('f1'), face('f2')], image)
+    hri = HriFaces(node, HriOptions(width=32, height=48))
+    hri.publish('', HEADER, SIZE, [eyes_named('f1'), eyes_named('f2')], image)
     assert set(node.publishers) == topics('f1', 'f2')
     assert all(len(publisher.sent) == 1 for publisher in node.publishers.values())
+    for name in ('cropped', 'aligned'):
+        sent = node.publishers[f'/humans/faces/f1/{name}'].sent[0]
+        assert (sent.width, sent.height) == (32, 48)
     hri.publish('', HEADER, SIZE, [face('f2')], image)
     assert set(node.publishers) == topics('f2')
     assert node.tracked() == [['f1', 'f2'], ['f2']]
     hri.destroy()
     assert not node.publishers
+    assert not node.timers
+    assert node.withdrawn[-1].sent[-1].ids == []
+
+
+def test_topics_of_faces_are_reliable_and_not_latched(hri_msgs):
+    node = Node(listeners=0)
+    HriFaces(node).publish('', HEADER, SIZE, [face('f1')], None)
+    assert set(node.publishers) == topics('f1')
+    for publisher in node.publishers.values():
+        assert publisher.profile.reliability == ReliabilityPolicy.RELIABLE
+        assert publisher.profile.durability == DurabilityPolicy.VOLATILE
+
+
+def test_every_test_that_the_page_names_is_there():
+    text = (ROOT / 'docs' / 'nodes' / 'hri.md').read_text(encoding='utf-8')
+    named = set()
+    for cell in re.findall(r'\| ([^|]*) \|\n', text):
+        for part in cell.split('; '):
+            file, *tests = re.findall(r'`(\w[\w.]*)`', part) or ['']
+            named |= {(file, test) for test in tests if file.startswith('test_')}
+    assert len(named) > 10
+    for file, test in named:
+        assert f'\ndef {test}(' in (ROOT / 'test' / file).read_text(encoding='utf-8'), test
+
+
+def test_deactivation_publishes_that_nobody_is_tracked(hri_msgs):
+    node = Node(listeners=1)
+    hri = HriFaces(node)
+    hri.publish('', HEADER, SIZE, [face('f1')], None)
+    hri.clear()
+    assert node.tracked() == [['f1'], []]
+    assert set(node.publishers) == topics()
+
+
+def test_faces_leave_the_list_when_the_only_camera_falls_silent(hri_msgs, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr('headpose_ros.ros.output.hri.time.monotonic', lambda: clock[0])
+    node = Node(listeners=1)
+    HriFaces(node).publish('', HEADER, SIZE, [face('f1')], None)
+    node.timers[0]()
+    assert node.tracked() == [['f1']]
+    clock[0] += 1.5
+    node.timers[0]()
+    node.timers[0]()
+    assert node.tracked() == [['f1'], []]
+    assert set(node.publishers) == topics()
 
 
 def test_nothing_is_made_that_nobody_listens_to(hri_msgs, monkeypatch):
     def never(*_):
         raise AssertionError('made for nobody')
 
-    for name in ('ids_message', 'region_message', 'landmarks_message', 'cropped_message'):
-        monkeypatch.setattr(f'headpose_ros.ros.output.hri.{name}', never)
+    for name in ('ids', 'region', 'landmarks', 'cropped', 'aligned'):
+        monkeypatch.setattr(f'headpose_ros.ros.output.hri.{name}_message', never)
     image = np.zeros((480, 640, 3), np.uint8)
     HriFaces(Node(listeners=0)).publish('', HEADER, SIZE, [face()], image)
 

@@ -217,11 +217,13 @@ class PoseNode(AutostartNode):
             self._change_network(self._analyzer)
             self._analyzer.reset()
             self._analyzer.network.rest()
+        if self._hri is not None:
+            self._hri.clear()
 
     def _create_outputs(self, config: PoseConfig) -> None:
         several = len(self._cameras) > 1
         if config.output.hri:
-            self._hri = HriFaces(self)
+            self._hri = HriFaces(self, config.hri)
         for name in self._cameras:
             prefix = f'{name}/' if several else ''
             self._outputs[name] = FacePublisher(self, config.output, prefix, self._hri)
@@ -253,6 +255,8 @@ class PoseNode(AutostartNode):
         self._set_views(config)
         for outputs in self._outputs.values():
             outputs.options = config.output
+        if self._hri is not None:
+            self._hri.options = config.hri
         if self._worker is None:
             self._change_network(analyzer)
             analyzer.network.rest()

@@ -18,6 +18,7 @@ from headpose_ros.perception.tracking import TrackingOptions
 from headpose_ros.ros.input.camera_input import InputOptions
 from headpose_ros.ros.node.lifecycle import AutostartOptions
 from headpose_ros.ros.output.face_publisher import OutputOptions
+from headpose_ros.ros.output.hri import HriOptions
 
 _NAMESPACE = re.compile(r'/?[A-Za-z]\w*(/[A-Za-z]\w*)*')
 _PREFIX = re.compile(r'[A-Za-z]([A-Za-z0-9_]*[A-Za-z_])?')
@@ -48,6 +49,7 @@ class PoseConfig(AutostartOptions):
     smoothing: SmoothingOptions = field(default_factory=SmoothingOptions)
     metric: MetricOptions = field(default_factory=MetricOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
+    hri: HriOptions = field(default_factory=HriOptions)
     id_prefix: str = parameter(
         '',
         'What the ids of faces begin with, before a number: letters, digits and underscores, a '

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.landmarks import COUNT, GROUPS
+from headpose_ros.parameter import parameter
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.node import qos
@@ -23,20 +30,59 @@ _ROOT = '/humans/faces'
 _FACE_TOPIC = re.compile(rf'{_ROOT}/([^/]+)/')
 #: Faces of a camera that sent nothing for this time, s, are no longer tracked.
 _SILENT_AFTER = 1.0
+#: How often silent cameras are looked for, s.
+_LOOK_FOR_SILENCE = 0.25
+#: Where the middles of both eyes are in an aligned picture: their height as a share of its height,
+#: and half their distance as a share of its shorter side. Brows and chin are inside then.
+_EYE_LEVEL, _EYE_OFFSET = 0.4, 0.15
+#: Eyes nearer to each other than this share of the longer side of the landmarks' box are those of
+#: a head turned by about 60 degrees or more: there is no picture with both at their places.
+_NARROWEST_EYES = 0.24
+#: Pictures are computed at most this much larger before they are shrunk.
+_MOST_OVERSAMPLING = 8
 #: FacialLandmarks of hri_msgs: the points of iBUG-68 under their own numbers, then both pupils.
 _PUPILS = ('right_eye', 'left_eye')
 
 Size = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class HriOptions:
+    """What `output.hri` publishes; REP 155 names its parameters without a node."""
+
+    width: int = parameter(
+        128,
+        'Width of the pictures of faces on cropped and aligned.',
+        minimum=16,
+        maximum=1024,
+        unit='px',
+        source='REP 155',
+    )
+    height: int = parameter(
+        128,
+        'Height of the pictures of faces on cropped and aligned.',
+        minimum=16,
+        maximum=1024,
+        unit='px',
+        source='REP 155',
+    )
+
+    @property
+    def picture(self) -> Size:
+        """Width and height of pictures of faces, px."""
+        return self.width, self.height
+
+
 class HriFaces:
-    """Publishes `/humans/faces/tracked` and, for every face, `roi`, `landmarks` and `cropped`.
+    """Publishes `/humans/faces/tracked`, and for every face its region, landmarks and pictures.
 
     REP 155 has one list of all faces: it holds those of all cameras of the node, and those that
-    other nodes have topics for, so that nodes which share it agree.
+    other nodes have topics for, so that nodes which share it agree. The faces of a camera that
+    falls silent leave it.
 
     Args:
         node: The node that publishes.
+        options: What is published; may be replaced at any time.
 
     Attributes:
         tracked: Publisher of the ids.
@@ -45,13 +91,20 @@ class HriFaces:
         HeadposeError: hri_msgs is not installed.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node, self._types = node, _hri_msgs()
+    def __init__(self, node: Node, options: HriOptions | None = None) -> None:
+        self.options = options or HriOptions()
+        self._node, self._types = node, hri_msgs()
         self.tracked = node.create_publisher(
             self._types.IdsList, f'{_ROOT}/tracked', qos.reliable()
         )
         self._faces: dict[str, dict[str, Any]] = {}
         self._cameras: dict[str, tuple[set[str], float]] = {}
+        self._header: Any = Header()
+        # Images are published by a worker, silence is noticed by the executor.
+        self._lock = threading.Lock()
+        # On a steady clock: simulated time may stand still.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(_LOOK_FOR_SILENCE, self._drop_silent, clock=clock)
 
     def publish(
         self,
@@ -70,13 +123,33 @@ class HriFaces:
             faces: The faces.
             image: uint8 (H, W, 3) BGR, for `cropped`; None for no such images.
         """
-        self._cameras[camera] = ({face.id for face in faces}, time.monotonic())
-        self._follow(self._seen())
+        with self._lock:
+            self._header = header
+            self._cameras[camera] = ({face.id for face in faces}, time.monotonic())
+            self._follow(self._seen())
+            self._publish_list()
+            for face in faces:
+                self._publish_face(header, size, face, image)
+
+    def clear(self) -> None:
+        """Publish that no face of the node is tracked, for example when it is deactivated."""
+        with self._lock:
+            self._cameras = {}
+            self._follow(set())
+            self._publish_list()
+
+    def _drop_silent(self) -> None:
+        """Drop the faces of cameras that are silent, and publish the list that is left."""
+        with self._lock:
+            seen = self._seen()
+            if seen != self._faces.keys():
+                self._follow(seen)
+                self._publish_list()
+
+    def _publish_list(self) -> None:
         publish_if_subscribed(
-            self.tracked, lambda: ids_message(self._types, header, self._everyone())
+            self.tracked, lambda: ids_message(self._types, self._header, self._everyone())
         )
-        for face in faces:
-            self._publish_face(header, size, face, image)
 
     def _seen(self) -> set[str]:
         """Return the faces in the newest images of all cameras that are not silent."""
@@ -103,11 +176,18 @@ class HriFaces:
         publish_if_subscribed(
             publishers['landmarks'], lambda: landmarks_message(types, header, size, face)
         )
-        publish_if_subscribed(publishers['cropped'], lambda: cropped_message(header, face, image))
+        picture = self.options.picture
+        publish_if_subscribed(
+            publishers['cropped'], lambda: cropped_message(header, face, image, picture)
+        )
+        publish_if_subscribed(
+            publishers['aligned'], lambda: aligned_message(header, face, image, picture)
+        )
 
     def destroy(self) -> None:
-        """Withdraw all publishers."""
-        self._follow(set())
+        """Publish that no face is tracked, and withdraw all publishers."""
+        self._node.destroy_timer(self._timer)
+        self.clear()
         self._node.destroy_publisher(self.tracked)
 
     def _follow(self, names: set[str]) -> None:
@@ -123,6 +203,7 @@ class HriFaces:
             'roi': self._types.NormalizedRegionOfInterest2D,
             'landmarks': self._types.FacialLandmarks,
             'cropped': Image,
+            'aligned': Image,
         }
         return {
             topic: self._node.create_publisher(kind, f'{_ROOT}/{name}/{topic}', qos.reliable())
@@ -172,18 +253,95 @@ def landmarks_message(types: Any, header: Any, size: Size, face: Face) -> Any | 
     )
 
 
-def cropped_message(header: Any, face: Face, image: NDArray[np.uint8] | None) -> Image | None:
-    """Return the picture of a face; None where it lies outside of the image."""
+def cropped_message(
+    header: Any, face: Face, image: NDArray[np.uint8] | None, size: Size
+) -> Image | None:
+    """Return the picture of a face: its box, scaled to fit, centred, with zeros around it.
+
+    Parts of the box that lie outside of the image are zeros too.
+
+    Args:
+        header: The image's.
+        face: The face.
+        image: uint8 (H, W, 3) BGR; None for no picture.
+        size: Width and height of the picture, px.
+
+    Returns:
+        None where the face lies outside of the image.
+    """
     if image is None:
         return None
     roi = roi_message(face.box, (image.shape[1], image.shape[0]))
     if not roi.width or not roi.height:
         return None
     x, y = roi.x_offset, roi.y_offset
-    return encode_bgr(image[y : y + roi.height, x : x + roi.width], header)
+    part = image[y : y + roi.height, x : x + roi.width]
+    box = face.box
+    scale = float((np.array(size) / box[2:].clip(1.0)).min())
+    shape = np.rint(scale * np.array([roi.width, roi.height])).astype(int).clip(1, size)
+    corner = np.rint(scale * (np.array([x, y]) - box[:2] - box[2:] / 2) + np.array(size) / 2)
+    left, top = corner.astype(int).clip(0, np.array(size) - shape).tolist()
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    shrunk = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    width, height = shape.tolist()
+    picture[top : top + height, left : left + width] = cv2.resize(
+        part, (width, height), interpolation=shrunk
+    )
+    return encode_bgr(picture, header)
 
 
-def _hri_msgs() -> Any:
+def aligned_message(
+    header: Any, face: Face, image: NDArray[np.uint8] | None, size: Size
+) -> Image | None:
+    """Return the picture of a face with the middles of its eyes level and at fixed places.
+
+    The person's right eye is at (w / 2 - 0.15 s, 0.4 h), the left one at (w / 2 + 0.15 s, 0.4 h),
+    s being the shorter side. What lies outside of the image is zeros.
+
+    Args:
+        header: The image's.
+        face: The face.
+        image: uint8 (H, W, 3) BGR; None for no picture.
+        size: Width w and height h of the picture, px.
+
+    Returns:
+        None without landmarks, and where the head is turned by about 60 degrees or more.
+    """
+    if image is None or (matrix := to_aligned(face, size)) is None:
+        return None
+    factor = float(np.clip(1.0 / np.linalg.norm(matrix[:, 0]), 1.0, _MOST_OVERSAMPLING))
+    large = (round(size[0] * factor), round(size[1] * factor))
+    scale = np.array(large) / size
+    # Pixel centres are at integers in both rasters.
+    matrix = matrix * scale[:, None]
+    matrix[:, 2] += (scale - 1) / 2
+    picture = cv2.warpAffine(image, matrix, large, flags=cv2.INTER_LINEAR)
+    if large != size:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return encode_bgr(np.asarray(picture, np.uint8), header)
+
+
+def to_aligned(face: Face, size: Size) -> NDArray[np.float64] | None:
+    """Return the (2, 3) similarity from px of the image to px of the aligned picture, or None."""
+    if len(face.landmarks) != COUNT:
+        return None
+    right, left = (face.landmarks[list(GROUPS[eye])].mean(axis=0) for eye in _PUPILS)
+    between = left - right
+    if np.linalg.norm(between) < _NARROWEST_EYES * np.ptp(face.landmarks, axis=0).max():
+        return None
+    # As complex numbers a similarity is one product: z -> turn * z + offset.
+    turn = complex(2 * _EYE_OFFSET * min(size)) / complex(*between)
+    place = complex(size[0] / 2 - _EYE_OFFSET * min(size), _EYE_LEVEL * size[1])
+    offset = place - turn * complex(*right)
+    return np.array([[turn.real, -turn.imag, offset.real], [turn.imag, turn.real, offset.imag]])
+
+
+def hri_msgs() -> Any:
+    """Return the module with the messages of hri_msgs.
+
+    Raises:
+        HeadposeError: hri_msgs is not installed.
+    """
     try:
         from hri_msgs import msg
     except ImportError:
