@@ -11,9 +11,16 @@ import pytest
 from headpose_ros import DEFAULT_MODEL
 from headpose_ros.geometry.crop import CropWindow
 from headpose_ros.geometry.landmarks import OUTER_EYE_CORNERS
-from headpose_ros.geometry.rotations import aligned_from_face, geodesic, in_plane_angle
+from headpose_ros.geometry.rotations import (
+    aligned_from_face,
+    face_from_aligned,
+    geodesic,
+    in_plane_angle,
+)
 from headpose_ros.models.registry import WeightsError
 from headpose_ros.models.released import FOLDER, find_weights, pick, released, sha256
+from headpose_ros.people.attention import AttentionOptions, points_at
+from headpose_ros.perception.faces import Face
 from headpose_ros.perception.infer import FaceNetwork
 
 #: 64 rendered faces as easy as those of AFW: `headpose-train pack-rendered`.
@@ -61,6 +68,30 @@ def test_weights_are_accurate_on_rendered_faces(name, faces):
     print(f'{name}: pose {np.mean(poses):.2f} degrees, NME {np.mean(points):.2f} %')
     assert np.mean(poses) < 6.0
     assert np.mean(points) < 6.0
+
+
+@pytest.mark.parametrize('name', released())
+def test_attention_to_the_camera_on_rendered_faces(name, faces):
+    """Half of the heads point at the camera, and most point near the border of the cone."""
+    network, cone = FaceNetwork(find_weights(name), 'cpu'), AttentionOptions().cone
+    none = np.zeros(0)
+    found, true = [], []
+    for picture, landmarks, rotation in faces:
+        window = CropWindow.around_landmarks(landmarks, in_plane_angle(rotation))
+        estimate = network.estimate(picture, [window])[0]
+        covariance = np.eye(6) * estimate.rotation_error**2 * np.pi / 8
+        face = Face(
+            *('f1', np.zeros(4), estimate.rotation, none, none, none, 0.9), covariance=covariance
+        )
+        found.append(points_at(face, np.zeros(3), cone))
+        true.append(np.arccos(-face_from_aligned(rotation)[2, 0]) <= cone)
+    chosen, true = np.array(found) >= 0.5, np.array(true)
+    precision, recall = (chosen & true).sum() / chosen.sum(), (chosen & true).sum() / true.sum()
+    brier = np.mean((np.array(found) - true) ** 2)
+    print(f'{name}: precision {precision:.2f}, recall {recall:.2f}, Brier score {brier:.3f}')
+    assert precision > 0.7
+    assert recall > 0.7
+    assert brier < 0.15  # 0.25 for one half each time
 
 
 def test_the_default_may_be_used_by_everybody():
