@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
 
+from builtin_interfaces.msg import Time
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.geometry.landmarks import bounding_box
+from headpose_ros.people.attention import AttentionOptions
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.output.hri import (
     HriFaces,
@@ -32,6 +34,8 @@ from headpose_ros.ros.output.hri import (
     region_message,
     to_aligned,
 )
+from headpose_ros.ros.output.hri_persons import HriPersons
+from headpose_ros.ros.output.tf import face_transform
 
 ROOT = Path(__file__).parents[1]
 HEADER, SIZE = Header(frame_id='camera'), (640, 480)
@@ -66,6 +70,27 @@ class types:  # noqa: N801
         landmarks: list[Any] = field(default_factory=list)
         height: int = 0
         width: int = 0
+
+    @dataclass
+    class IdsMatch:
+        FACE = 2
+        PERSON = 1
+        id1: str = ''
+        id1_type: int = 0
+        id2: str = ''
+        id2_type: int = 0
+        confidence: float = 0.0
+
+    @dataclass
+    class EngagementLevel:
+        header: Any = None
+        level: int = 0
+
+    @dataclass
+    class Gaze:
+        header: Any = None
+        sender: str = ''
+        receiver: str = ''
 
 
 def face(name='f1', shift=0.0):
@@ -353,6 +378,153 @@ def test_the_list_holds_the_faces_of_other_nodes(hri_msgs):
     hri.publish('', HEADER, SIZE, [face('f1')], None)
     hri.publish('', HEADER, SIZE, [], None)
     assert node.tracked() == [['f1', 'fabcd1'], ['fabcd1']]
+
+
+FRONTAL = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
+ASIDE = FRONTAL @ np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def at(seconds):
+    whole = int(seconds)
+    stamp = Time(sec=whole, nanosec=round(1e9 * (seconds - whole)))
+    return Header(stamp=stamp, frame_id='camera')
+
+
+def looking(name='f1', rotation=FRONTAL, place=(0.1, 0.0, 1.0)):
+    return replace(face(name), rotation=rotation, position=np.array(place))
+
+
+class People:
+    """Faces and persons of a node whose topics somebody subscribes to."""
+
+    def __init__(self, **attention):
+        self.node = Node(listeners=1)
+        self.persons = HriPersons(self.node, 2.0, AttentionOptions(**attention))
+        self.hri = HriFaces(self.node, HriOptions(persons=True), self.persons)
+
+    def see(self, seconds, *faces):
+        self.hri.publish('', at(seconds), SIZE, faces, None)
+
+    def sent(self, topic):
+        return self.node.publishers[f'/humans/{topic}'].sent
+
+    def matches(self):
+        found = self.sent('candidate_matches')
+        assert all((m.id1_type, m.id2_type) == (2, 1) for m in found)
+        return [(m.id1, m.id2, pytest.approx(m.confidence)) for m in found]
+
+
+def test_a_new_face_is_that_of_an_anonymous_person(hri_msgs):
+    people = People()
+    people.see(0.0, looking('f1'))
+    assert people.matches() == [('f1', 'pf1', 1.0)]
+    for topic in ('known', 'tracked'):
+        assert [message.ids for message in people.sent(f'persons/{topic}')] == [['pf1']]
+    assert [message.data for message in people.sent('persons/pf1/anonymous')] == [True]
+    assert [message.data for message in people.sent('persons/pf1/face_id')] == ['f1']
+    assert [message.data for message in people.sent('persons/pf1/location_confidence')] == [1.0]
+
+
+def test_what_lasts_about_persons_and_matches_is_latched(hri_msgs):
+    people = People()
+    people.see(0.0, looking('f1'))
+    kept = {
+        topic
+        for topic, publisher in people.node.publishers.items()
+        if publisher.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    }
+    assert kept == {
+        '/humans/candidate_matches',
+        '/humans/persons/pf1/anonymous',
+        '/humans/persons/pf1/face_id',
+    }
+
+
+def test_a_person_out_of_sight_is_known_until_it_is_forgotten(hri_msgs):
+    people = People()
+    people.see(0.0, looking('f1'))
+    people.see(1.0)
+    assert people.sent('persons/known')[-1].ids == ['pf1']
+    assert people.sent('persons/tracked')[-1].ids == []
+    assert people.sent('persons/pf1/face_id')[-1].data == ''
+    assert people.sent('persons/pf1/location_confidence')[-1].data == 0.0
+    assert people.sent('persons/pf1/engagement_status')[-1].level == 0
+    people.see(1.1, looking('f1'))
+    assert people.matches()[1][:2] == ('f1', 'pf1')
+    assert 0.5 < people.sent('candidate_matches')[-1].confidence < 1.0
+    assert people.sent('persons/pf1/face_id')[-1].data == 'f1'
+    people.see(4.0)
+    people.see(7.0)
+    assert people.matches()[-1] == ('f1', 'pf1', 0.0)
+    assert not any('pf1' in topic for topic in people.node.publishers)
+
+
+def test_a_face_that_comes_back_under_a_new_id_has_two_candidates(hri_msgs):
+    people = People()
+    people.see(0.0, looking('f1'))
+    people.see(0.5)
+    people.see(1.0, looking('f2'))
+    assert people.matches()[1:] == [('f2', 'pf2', 1 / 1.5), ('f2', 'pf1', 0.5 / 1.5)]
+
+
+def test_the_frame_of_a_person_is_that_of_the_face(hri_msgs):
+    people = People()
+    people.see(0.0, looking('f1'), replace(looking('f2'), position=None))
+    ((frame,),) = [m.transforms for m in people.node.publishers['/tf'].sent]
+    assert (frame.header.frame_id, frame.child_frame_id) == ('camera', 'person_pf1')
+    assert frame.transform == face_transform(at(0.0), looking('f1')).transform
+
+
+def test_who_looks_at_the_camera_engages_and_who_looks_away_disengages(hri_msgs):
+    people = People(dwell=2.0)
+    seen = [(t, FRONTAL) for t in (0, 1, 2)] + [(t, ASIDE) for t in (3, 4, 5)]
+    for seconds, rotation in seen:
+        people.see(seconds, looking(rotation=rotation))
+    levels = [message.level for message in people.sent('persons/pf1/engagement_status')]
+    assert levels == [2, 2, 3, 4, 4, 1]
+    gazing = people.sent('interactions/gazing')
+    assert [(m.header.stamp.sec, m.sender, m.receiver) for m in gazing] == [
+        (t, 'pf1', '') for t in (0, 1, 2)
+    ]
+
+
+def test_persons_before_a_silent_camera_are_forgotten(hri_msgs, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr('headpose_ros.ros.output.hri.time.monotonic', lambda: clock[0])
+    people = People()
+    people.see(0.0, looking('f1'))
+    clock[0] += 1.5
+    people.node.timers[0]()
+    assert people.matches()[-1] == ('f1', 'pf1', 0.0)
+    assert people.sent('persons/known')[-1].ids == []
+
+
+def test_people_who_come_and_go_leave_no_topic_behind(hri_msgs):
+    people = People()
+    for number in range(200):
+        people.see(0.5 * number, *(looking(f'f{number + i}') for i in range(4)))
+        assert len(people.node.publishers) < 120
+    people.see(200.0)
+    people.see(203.0)
+    assert set(people.node.publishers) == topics() | {
+        '/tf',
+        '/humans/candidate_matches',
+        '/humans/interactions/gazing',
+        '/humans/persons/known',
+        '/humans/persons/tracked',
+    }
+    people.hri.destroy()
+    assert not people.node.publishers
+
+
+def test_somebody_who_subscribes_to_persons_is_an_audience(hri_msgs):
+    people = People()
+    assert people.hri.has_audience
+    for publisher in people.node.publishers.values():
+        publisher.listeners = int(publisher.topic == '/tf')
+    assert not people.hri.has_audience
+    people.node.publishers['/humans/persons/known'].listeners = 1
+    assert people.hri.has_audience
 
 
 def test_without_hri_msgs_the_error_names_the_package(monkeypatch):

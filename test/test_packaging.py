@@ -17,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MESSAGES = (
+    *('AttendedTarget', 'Attention'),
     *('DriverEvent', 'DriverSignal', 'DriverState'),
     *('Face', 'Faces', 'FacialLandmarks', 'HeadPose'),
 )

@@ -34,7 +34,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from headpose_ros.models.registry import MODELS
-from headpose_ros.msg import Faces
+from headpose_ros.msg import Attention, Faces
 from headpose_ros.ros.input.calibration import pinhole, uncalibrated
 from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.node import qos
@@ -324,6 +324,26 @@ def test_poses_come_in_the_output_frame(ros: int, spin_until: Any, photo: np.nda
         message = rig.answer(metric)
         assert message.header.frame_id == 'base_link'
         assert message.faces[0].head_pose.pose.pose.position.x > 4.0
+
+
+def test_attention_is_published_where_it_is_asked_for(
+    ros: int, spin_until: Any, photo: np.ndarray
+) -> None:
+    targets = '["camera","screen"]'
+    options = ('-p', 'output.attention:=true', '-p', f'attention.targets:={targets}')
+    with running(spin_until, photo, *options) as rig:
+        found: list[Attention] = []
+        rig.node.create_subscription(Attention, 'attention', found.append, qos.reliable())
+        rig.answer(lambda faces: any(message.targets for message in found))
+        message = next(message for message in found if message.targets)
+        camera, screen = message.targets
+        assert message.header.frame_id == FRAME
+        assert (camera.target, screen.target) == ('camera', 'screen')
+        # The photograph shows a face turned aside: attending or not, but known.
+        assert 0.0 <= camera.probability <= 1.0
+        # Nobody publishes the transform of a screen.
+        assert np.isnan(screen.probability)
+        assert not screen.attending
 
 
 def call(rig: Rig, kind: Any, name: str, request: Any) -> Any:

@@ -50,8 +50,10 @@ from headpose_ros.ros.node.parameters import declare, follow
 from headpose_ros.ros.node.stamps import seconds
 from headpose_ros.ros.node.statistics import summarize
 from headpose_ros.ros.node.worker import JOIN, Watch, Worker
+from headpose_ros.ros.output.attention import AttentionPublisher
 from headpose_ros.ros.output.face_publisher import FacePublisher
 from headpose_ros.ros.output.hri import HriFaces
+from headpose_ros.ros.output.hri_persons import HriPersons
 
 #: A worker that has images and gives no result for this time has stalled, s.
 STALLED_AFTER = 4.0
@@ -119,6 +121,7 @@ class PoseNode(AutostartNode):
         self._patience = STALLED_AFTER
         self._outputs: dict[str, FacePublisher] = {}
         self._hri: HriFaces | None = None
+        self._attention: list[AttentionPublisher] = []
         self._cameras: dict[str, CameraInput] = {}
         super().__init__('pose', **options)
         self._config = declare(self, PoseConfig)
@@ -223,17 +226,26 @@ class PoseNode(AutostartNode):
     def _create_outputs(self, config: PoseConfig) -> None:
         several = len(self._cameras) > 1
         if config.output.hri:
-            self._hri = HriFaces(self, config.hri)
+            self._hri = HriFaces(self, config.hri, self._create_persons(config))
         for name in self._cameras:
             prefix = f'{name}/' if several else ''
-            self._outputs[name] = FacePublisher(self, config.output, prefix, self._hri)
+            attention = None
+            if config.output.attention:
+                attention = AttentionPublisher(self, config.attention, prefix)
+                self._attention.append(attention)
+            self._outputs[name] = FacePublisher(self, config.output, prefix, self._hri, attention)
+
+    def _create_persons(self, config: PoseConfig) -> HriPersons | None:
+        if not config.hri.persons:
+            return None
+        return HriPersons(self, config.tracking.retain, config.attention)
 
     def release(self) -> None:
         """Undo on_configure; harmless when nothing is there."""
         self._analyzer = self._next_network = None
         for outputs in self._outputs.values():
             outputs.destroy()
-        self._outputs = {}
+        self._outputs, self._attention = {}, []
         if self._hri is not None:
             self._hri.destroy()
             self._hri = None
@@ -257,6 +269,10 @@ class PoseNode(AutostartNode):
             outputs.options = config.output
         if self._hri is not None:
             self._hri.options = config.hri
+            if (persons := self._hri.persons) is not None:
+                persons.memory, persons.attention = config.tracking.retain, config.attention
+        for attention in self._attention:
+            attention.configure(config.attention)
         if self._worker is None:
             self._change_network(analyzer)
             analyzer.network.rest()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from headpose_ros.parameter import ParameterProblem, parameter, region
+from headpose_ros.people.attention import AttentionOptions
 from headpose_ros.perception.camera_view import CameraView, ViewOptions
 from headpose_ros.perception.detect import DetectionOptions
 from headpose_ros.perception.infer import NetworkOptions
@@ -50,6 +51,7 @@ class PoseConfig(AutostartOptions):
     metric: MetricOptions = field(default_factory=MetricOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     hri: HriOptions = field(default_factory=HriOptions)
+    attention: AttentionOptions = field(default_factory=AttentionOptions)
     id_prefix: str = parameter(
         '',
         'What the ids of faces begin with, before a number: letters, digits and underscores, a '

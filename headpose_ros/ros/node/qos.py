@@ -36,6 +36,13 @@ def reliable(depth: int = 10) -> QoSProfile:
     return _profile(ReliabilityPolicy.RELIABLE, depth)
 
 
+def latched(depth: int = 1) -> QoSProfile:
+    """Return the profile of facts that last: late subscribers get the last `depth` messages."""
+    profile = reliable(depth)
+    profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+    return profile
+
+
 def from_name(name: str, depth: int = 1) -> QoSProfile:
     """Return the profile for a reliability parameter.
 

@@ -21,6 +21,7 @@ from headpose_ros.parameter import parameter
 from headpose_ros.perception.faces import Face
 from headpose_ros.ros.input.transforms import TransformProblem, frame_name, listen, patient_lookup
 from headpose_ros.ros.node import qos
+from headpose_ros.ros.output.attention import AttentionPublisher
 from headpose_ros.ros.output.cloud import landmark_cloud
 from headpose_ros.ros.output.hri import HriFaces, publish_if_subscribed
 from headpose_ros.ros.output.markers import FaceMarkers
@@ -44,6 +45,12 @@ class OutputOptions:
         'Publish TF frames face_<id> and gaze_<id> (the direction of the head) of every face.',
         basic=True,
         former='publish_tf',
+    )
+    attention: bool = parameter(
+        False,
+        'Publish the topic attention: whether faces look at the targets of `attention.targets`, '
+        'by the direction of the head.',
+        read_only=True,
     )
     frame: str = parameter(
         '',
@@ -69,17 +76,23 @@ class FacePublisher:
         options: What is published.
         prefix: Before the names of the topics, such as 'left/'; every camera of a node has its own.
         hri: Publishes the topics of ROS4HRI for all cameras of the node; None for none.
+        attention: Publishes whom or what the faces attend to; None for no such topic.
 
     Attributes:
         problem: Why the poses of the last image were not published; None where they were.
     """
 
     def __init__(
-        self, node: Node, options: OutputOptions, prefix: str = '', hri: HriFaces | None = None
+        self,
+        node: Node,
+        options: OutputOptions,
+        prefix: str = '',
+        hri: HriFaces | None = None,
+        attention: AttentionPublisher | None = None,
     ) -> None:
         self.options = options
         self._node = node
-        self._prefix, self._hri = prefix, hri
+        self._prefix, self._hri, self._attention = prefix, hri, attention
         self._faces = self._publisher(Faces, f'{prefix}faces')
         self._main = self._publisher(PoseStamped, f'{prefix}head_pose')
         self._markers = self._publisher(MarkerArray, f'{prefix}markers')
@@ -116,7 +129,9 @@ class FacePublisher:
         if self.options.tf:
             self._frames.publish(header, placed)
         if self._hri is not None:
-            self._hri.publish(self._prefix, header, size, faces, image)
+            self._hri.publish(self._prefix, header, size, [one.face for one in placed], image)
+        if self._attention is not None:
+            self._attention.publish(header, [one.face for one in placed])
         moved = self._in_output_frame(header, placed)
         if moved is None:
             return False
@@ -128,14 +143,17 @@ class FacePublisher:
     def has_audience(self) -> bool:
         """Whether somebody subscribes to anything but TF."""
         publishers = [self._faces, self._main, self._markers, self._cloud]
-        publishers += [] if self._hri is None else [self._hri.tracked]
-        return any(publisher.get_subscription_count() for publisher in publishers)
+        publishers += [] if self._attention is None else [self._attention.publisher]
+        people = self._hri is not None and self._hri.has_audience
+        return people or any(publisher.get_subscription_count() for publisher in publishers)
 
     def destroy(self) -> None:
         """Withdraw the publishers."""
         for publisher in (self._faces, self._main, self._markers, self._cloud):
             self._node.destroy_publisher(publisher)
         self._frames.destroy()
+        if self._attention is not None:
+            self._attention.destroy()
         if self._transforms is not None:
             self._transforms.destroy()
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -25,6 +25,9 @@ from headpose_ros.perception.faces import Face
 from headpose_ros.ros.input.images import encode_bgr
 from headpose_ros.ros.node import qos
 from headpose_ros.ros.output.messages import roi_message
+
+if TYPE_CHECKING:
+    from headpose_ros.ros.output.hri_persons import HriPersons
 
 _ROOT = '/humans/faces'
 _FACE_TOPIC = re.compile(rf'{_ROOT}/([^/]+)/')
@@ -67,6 +70,13 @@ class HriOptions:
         source='REP 155',
     )
 
+    persons: bool = parameter(
+        False,
+        'Publish an anonymous person for every face, candidate matches, engagement and who attends '
+        'to the robot. Leave it off where another node manages persons.',
+        read_only=True,
+    )
+
     @property
     def picture(self) -> Size:
         """Width and height of pictures of faces, px."""
@@ -83,6 +93,7 @@ class HriFaces:
     Args:
         node: The node that publishes.
         options: What is published; may be replaced at any time.
+        persons: Publishes the persons of the faces; None for none.
 
     Attributes:
         tracked: Publisher of the ids.
@@ -91,8 +102,14 @@ class HriFaces:
         HeadposeError: hri_msgs is not installed.
     """
 
-    def __init__(self, node: Node, options: HriOptions | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        options: HriOptions | None = None,
+        persons: HriPersons | None = None,
+    ) -> None:
         self.options = options or HriOptions()
+        self.persons = persons
         self._node, self._types = node, hri_msgs()
         self.tracked = node.create_publisher(
             self._types.IdsList, f'{_ROOT}/tracked', qos.reliable()
@@ -130,6 +147,8 @@ class HriFaces:
             self._publish_list()
             for face in faces:
                 self._publish_face(header, size, face, image)
+            if self.persons is not None:
+                self.persons.publish(camera, header, faces)
 
     def clear(self) -> None:
         """Publish that no face of the node is tracked, for example when it is deactivated."""
@@ -137,6 +156,8 @@ class HriFaces:
             self._cameras = {}
             self._follow(set())
             self._publish_list()
+            if self.persons is not None:
+                self.persons.forget(self._header)
 
     def _drop_silent(self) -> None:
         """Drop the faces of cameras that are silent, and publish the list that is left."""
@@ -145,6 +166,12 @@ class HriFaces:
             if seen != self._faces.keys():
                 self._follow(seen)
                 self._publish_list()
+            since = time.monotonic() - _SILENT_AFTER
+            silent = [name for name, (_, at) in self._cameras.items() if at < since]
+            if self.persons is not None and silent:
+                self.persons.forget(self._header, silent)
+            for name in silent:
+                del self._cameras[name]
 
     def _publish_list(self) -> None:
         publish_if_subscribed(
@@ -188,7 +215,15 @@ class HriFaces:
         """Publish that no face is tracked, and withdraw all publishers."""
         self._node.destroy_timer(self._timer)
         self.clear()
+        if self.persons is not None:
+            self.persons.destroy()
         self._node.destroy_publisher(self.tracked)
+
+    @property
+    def has_audience(self) -> bool:
+        """Whether somebody subscribes to the faces or the persons."""
+        people = self.persons is not None and self.persons.has_audience
+        return bool(self.tracked.get_subscription_count()) or people
 
     def _follow(self, names: set[str]) -> None:
         """Have publishers for these faces and no others."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
@@ -59,10 +59,8 @@ def frame_problem(frame: str) -> str:
 
 def face_frames(header: Any, faces: Sequence[LocatedFace]) -> TFMessage:
     """Return both frames of all faces of one image; none below a frame that can have none."""
-    parent = frame_name(header.frame_id)
-    if not parent or is_face_frame(parent):
+    if (header := _parent(header)) is None:
         return TFMessage()
-    header = Header(stamp=header.stamp, frame_id=parent)
     makers = (face_transform, gaze_transform)
     return TFMessage(transforms=[make(header, face.face) for face in faces for make in makers])
 
@@ -78,6 +76,27 @@ def gaze_transform(header: Any, face: Face) -> TransformStamped:
     At the place of the face frame, z out of the face, x to the person's right, y down.
     """
     return _transform(header, f'gaze_{face.id}', Pose(face.rotation @ GAZE, face.position))
+
+
+def person_frames(header: Any, people: Mapping[str, Face]) -> TFMessage:
+    """Return the frames of persons by their ids: those of their faces, where the place is known."""
+    if (header := _parent(header)) is None:
+        return TFMessage()
+    return TFMessage(
+        transforms=[
+            _transform(header, f'person_{person}', Pose(face.rotation, face.position))
+            for person, face in people.items()
+            if face.position is not None
+        ]
+    )
+
+
+def _parent(header: Any) -> Any:
+    """Return the header of frames below that of an image; None where it can have none."""
+    parent = frame_name(header.frame_id)
+    if not parent or is_face_frame(parent):
+        return None
+    return Header(stamp=header.stamp, frame_id=parent)
 
 
 def _transform(header: Any, name: str, frame: Pose) -> TransformStamped:
