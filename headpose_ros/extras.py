@@ -13,7 +13,12 @@ INSTALL_TORCH = (
 )
 _OF_TORCH = ('onnx', 'safetensors', 'torch', 'torchvision')
 #: Where a module's package has another name.
-_PACKAGES = {'PIL': 'pillow', 'cv2': 'opencv-python-headless', 'yaml': 'PyYAML'}
+_PACKAGES = {
+    'PIL': 'pillow',
+    'cv2': 'opencv-python-headless',
+    'pythonosc': 'python-osc',
+    'yaml': 'PyYAML',
+}
 
 
 def how_to_get(module: str) -> str:

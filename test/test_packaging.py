@@ -54,6 +54,7 @@ OPTIONAL_TOOLS = {
     'matplotlib': 'matplotlib',
     'mcap': 'mcap',
     'pyarrow': 'pyarrow',
+    'pythonosc': 'python-osc',
     'ray': 'ray',
     'rich': 'rich',
     'rosbags': 'rosbags',

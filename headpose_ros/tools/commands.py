@@ -20,7 +20,7 @@ _INTERRUPTED = 130
 
 def add_tools(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add every tool to the command line."""
-    for add in (_add_video, _add_plot, _add_bag, _add_view):
+    for add in (_add_video, _add_plot, _add_bag, _add_stream, _add_view):
         add(commands)
 
 
@@ -241,6 +241,50 @@ def _bag(options: argparse.Namespace, _: list[str]) -> int:
             f'{", ".join(summary.left_out)}',
             file=sys.stderr,
         )
+    return _INTERRUPTED if summary.interrupted else 0
+
+
+def _add_stream(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        'stream',
+        help='send a head to an avatar (VMC over OSC) or to opentrack, without ROS',
+        description='Sends the largest face of every frame over UDP. Nothing leaves this machine '
+        'unless HOST is another one.',
+        epilog='headpose stream /dev/video0 --osc 127.0.0.1:39539;  '
+        'headpose stream /dev/video0 --opentrack 127.0.0.1:4242',
+    )
+    parser.add_argument(
+        'source', metavar='IN', help='device, video, folder of images, or image with --duration'
+    )
+    add_model_options(parser, DEFAULT_MODEL, 'auto')
+    add_faces_option(parser)
+    parser.add_argument(
+        '--osc', default='', metavar='HOST:PORT', help='bone Head, eyeBlink and jawOpen as VMC'
+    )
+    parser.add_argument(
+        '--opentrack', default='', metavar='HOST:PORT', help="for opentrack's UDP input"
+    )
+    parser.add_argument('--duration', type=float, default=0.0, help='seconds; 0 for all')
+    parser.add_argument(
+        '--calibration', type=Path, help='file of camera_info_manager: positions for opentrack'
+    )
+    parser.set_defaults(command=_stream)
+
+
+def _stream(options: argparse.Namespace, _: list[str]) -> int:
+    if options.calibration:
+        # First: from PyPI it starts Python anew, to set the library path.
+        import rclpy  # noqa: F401
+    with needed_by('headpose stream'):
+        from headpose_ros.tools.stream import StreamOptions, stream
+    chosen = StreamOptions(
+        options.source, options.osc, options.opentrack, options.duration, options.calibration
+    )
+    summary = stream(load_for(options), chosen)
+    print(
+        f'{"interrupted: " if summary.interrupted else ""}{summary.frames} frames, '
+        f'{summary.sent} with a face, {summary.lost} packets lost'
+    )
     return _INTERRUPTED if summary.interrupted else 0
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,17 +18,12 @@ from rich.progress import (
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.files import check_new
-from headpose_ros.geometry.camera import CameraModel
 from headpose_ros.perception.analyze import Analyzer
 from headpose_ros.perception.draw import draw_faces
 from headpose_ros.perception.table import FaceTable
-from headpose_ros.sources.open import open_stream
-from headpose_ros.sources.source import Source
 from headpose_ros.sources.video_writer import VideoWriter
-from headpose_ros.sources.virtual_camera import VirtualCameraSource
+from headpose_ros.tools.frames import Frames
 from headpose_ros.tools.interruption import interruptible
-
-Bgr = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -91,7 +83,7 @@ def annotate(analyzer: Analyzer, options: VideoOptions) -> VideoSummary:
             written.
     """
     _check_out(options)
-    frames = _Frames(options)
+    frames = Frames(options.source, options.duration, options.calibration)
     summary = VideoSummary()
     start = time.monotonic()
     with ExitStack() as stack:
@@ -141,74 +133,3 @@ def _check_out(options: VideoOptions) -> None:
         raise HeadposeError(f'{out} is both input and output: expected two different files')
     for file in (out, table_path(out)):
         check_new(file, options.overwrite)
-
-
-class _Frames:
-    """Times and images of whatever the user named.
-
-    Attributes:
-        total: How many frames there are, 0 for unknown.
-    """
-
-    def __init__(self, options: VideoOptions) -> None:
-        self._duration = options.duration
-        self._calibration = options.calibration
-        self._cameras: dict[tuple[int, int], CameraModel | None] = {}
-        self._source = _open(options)
-        self.total = self._promised()
-
-    @property
-    def skipped(self) -> int:
-        """Damaged frames so far."""
-        return self._source.skipped
-
-    def __iter__(self) -> Iterator[tuple[float, Bgr]]:
-        first: float | None = None
-        for stamp, image in self._all():
-            first = stamp if first is None else first
-            if self._duration and stamp - first >= self._duration:
-                return
-            yield stamp - first, image
-
-    def camera(self, image: Bgr) -> CameraModel | None:
-        """Return the calibrated camera for images of this size; None without a calibration."""
-        if self._calibration is None:
-            return None
-        height, width = image.shape[:2]
-        if (width, height) not in self._cameras:
-            self._cameras[width, height] = _load_camera(self._calibration, width, height)
-        return self._cameras[width, height]
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()
-
-    def _all(self) -> Iterator[tuple[float, Bgr]]:
-        yield from self._source.timed()
-        # A photograph moves before the virtual camera for as long as it is wanted.
-        while isinstance(self._source, VirtualCameraSource):
-            self._source.rewind()
-            yield from self._source.timed()
-
-    def _promised(self) -> int:
-        if not self._source.total:
-            return round(self._duration * self._source.fps)
-        return 0 if self._duration else self._source.total
-
-
-def _open(options: VideoOptions) -> Source:
-    source = open_stream(options.source)
-    if isinstance(source, VirtualCameraSource) and not options.duration:
-        raise HeadposeError(
-            f'{options.source} is a photograph: give --duration to move it before a virtual '
-            'camera, or use headpose image'
-        )
-    return source
-
-
-def _load_camera(file: Path, width: int, height: int) -> CameraModel | None:
-    # Only here: the calibration is held in a sensor_msgs/CameraInfo, all else needs no ROS.
-    from headpose_ros.ros.input.calibration import load_calibration, scaled
-    from headpose_ros.ros.input.camera_info import camera_model
-
-    return camera_model(scaled(load_calibration(file), width, height))
