@@ -24,6 +24,9 @@ OTHERS = {
     *('camera_calibration', 'camera_info_manager', 'image_transport', 'stereo_image_proc'),
     *('avx512_bf16', 'amx_bf16', 'mkldnn_convolution', 'native_batch_norm', 'num_nodes'),
     *('ddp_find_unused_parameters_true', 'camera_optical'),
+    # ROS4HRI's
+    *('hri_face_detect', 'hri_person_manager', 'match_threshold', 'reference_frame'),
+    *('body_id', 'voice_id', 'native_language', 'focus_'),
 }
 
 
