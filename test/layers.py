@@ -24,8 +24,8 @@ GROUND = (
 )
 #: From the bottom: each imports from those before it only. `msg` and `srv` are generated.
 LAYERS = (
-    *('ground', 'geometry', 'models', 'sources', 'perception', 'driver_monitoring'),
-    *('msg', 'srv', 'ros', 'nodes', 'tools', 'demo', 'cli', 'launch_arguments'),
+    *('ground', 'geometry', 'models', 'sources', 'perception', 'driver_monitoring', 'people'),
+    *('msg', 'srv', 'ros', 'nodes', 'tools', 'batch', 'demo', 'cli', 'launch_arguments'),
 )
 #: The way of a frame: these functions, and what of the package each of them calls.
 WAY = (

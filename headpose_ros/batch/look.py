@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-import headpose_ros
 from headpose_ros.batch.images import Image
 from headpose_ros.batch.options import BatchOptions
 from headpose_ros.driver_monitoring.signals.cover import shows_nothing
 from headpose_ros.errors import HeadposeError
 from headpose_ros.models.released import find_weights
-from headpose_ros.perception.analyze import Analyzer
+from headpose_ros.perception.analyze import Analyzer, load_analyzer
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.threads import limit_cpu_threads
 from headpose_ros.perception.tracking import TrackingOptions
@@ -63,7 +62,7 @@ def analyzer(options: BatchOptions) -> Analyzer:
     limit_cpu_threads(1)
     cv2.setNumThreads(1)
     tracking = TrackingOptions(max_faces=options.max_faces)
-    return headpose_ros.load(options.model, options.device, tracking=tracking)
+    return load_analyzer(options.model, options.device, tracking=tracking)
 
 
 def look(analyze: Analyzer, pictures: Iterable[Image]) -> Iterator[Seen]:

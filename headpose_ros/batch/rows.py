@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import headpose_ros
+from headpose_ros import __version__
 from headpose_ros.driver_monitoring.report import Report
 from headpose_ros.geometry.rotations import matrix_from_quaternion, quaternion_from_matrix
 from headpose_ros.perception.faces import Face
@@ -43,7 +43,7 @@ def face_row(face: Face, model_sha256: str) -> Row:
         **_named(_OPENNESS, face.openness),
         **_named(_GAZE, getattr(face, 'gaze', None) or np.full(3, np.nan)),
         'model_sha256': model_sha256,
-        'version': headpose_ros.__version__,
+        'version': __version__,
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import headpose_ros
+from headpose_ros import __version__
 from headpose_ros.batch.drive import Drive, is_drive
 from headpose_ros.batch.folder import Folder, size_of
 from headpose_ros.batch.images import Skipped, Span, images
@@ -256,7 +256,7 @@ def _summary(
         'crowded': counts.crowded,
         'model': options.model,
         'model_sha256': options.model_sha256,
-        'version': headpose_ros.__version__,
+        'version': __version__,
         'fingerprint': recording.fingerprint(options),
     }
 
