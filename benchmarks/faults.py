@@ -79,7 +79,7 @@ class Bench:
         self.answered.add((state.header.stamp.sec, state.header.stamp.nanosec))
 
     def driver_answers(self, faces: Any, timeout: float = rigs.WAIT) -> bool:
-        """Tell whether the driver node answers these faces in time."""
+        """Return whether the driver node answers these faces in time."""
         stamp = (faces.header.stamp.sec, faces.header.stamp.nanosec)
         good = self.rig.until(lambda: stamp in self.answered, timeout)
         self.answered.clear()
@@ -151,7 +151,7 @@ class Bench:
         raise RuntimeError('the driver node never answers')
 
     def recovers(self) -> bool:
-        """Tell whether the next good image, once it can arrive, is answered well."""
+        """Return whether the next good image, once it can arrive, is answered well."""
         self.connect()
         self.calibrate()
         answer = self.send()

@@ -19,6 +19,8 @@ from doc_pages import PAGES, REFERENCE, ROOT, blocks, commands, inline, name
 from headpose_ros import cli
 
 DOCS = ROOT / 'docs'
+#: Their files are named in texts without the ending.
+FOLDERS = ('config', 'test', 'training/teachers')
 #: Names in backticks that are those of other projects.
 OTHERS = {
     *('camera_calibration', 'camera_info_manager', 'image_transport', 'stereo_image_proc'),
@@ -174,7 +176,7 @@ def sources() -> str:
 def test_names_in_the_text_are_those_of_the_sources() -> None:
     """Parameters, fields, topics and options: every word with an underscore in backticks."""
     known = set(re.findall(r'[A-Za-z_]\w*', sources())) | OTHERS
-    known |= {path.stem for folder in ('config', 'test') for path in (ROOT / folder).iterdir()}
+    known |= {path.stem for folder in FOLDERS for path in (ROOT / folder).iterdir()}
     unknown = {
         f'{name(page)}: {code}'
         for page in REFERENCE

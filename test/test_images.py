@@ -76,7 +76,7 @@ def yuv(image: np.ndarray) -> np.ndarray:
 
 
 def close(actual: np.ndarray, expected: np.ndarray, tolerance: int) -> bool:
-    """Tell whether two pictures agree in form and, within a tolerance, in every sample."""
+    """Return whether two pictures agree in form and, within a tolerance, in every sample."""
     assert actual.dtype == np.uint8 and actual.shape == expected.shape
     return int(np.abs(actual.astype(int) - expected.astype(int)).max()) <= tolerance
 

@@ -85,7 +85,7 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         '--estimate',
         type=float,
         metavar='HOURS',
-        help='print what so many hours need, by the tables of a sample in OUT, and end',
+        help='print what HOURS of recordings need, by the tables of a sample in OUT, and end',
     )
     parser.add_argument(
         '--schema', action='store_true', help='print the columns of all tables as Markdown, and end'

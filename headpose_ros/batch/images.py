@@ -198,14 +198,14 @@ def _image(connection: Any, data: bytes, offset: float, camera: _Camera) -> Imag
 
 
 class _Camera:
-    """The calibrations of one camera, as a bag tells them."""
+    """The calibrations of one camera, as a bag has them."""
 
     def __init__(self, rectified: bool) -> None:
         self._rectified = rectified
         self._infos = CameraInfos()
 
     def add(self, data: bytes) -> None:
-        """Take in a serialised camera_info; a damaged one tells nothing."""
+        """Take in a serialised camera_info; a damaged one changes nothing."""
         try:
             self._infos.add(_message(data, _CAMERA_INFO))
         except HeadposeError:

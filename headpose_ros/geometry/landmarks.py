@@ -84,7 +84,7 @@ def bounding_box(points: ArrayLike) -> NDArray[np.float64]:
 
 
 def can_judge_openness(visibility: ArrayLike) -> NDArray[np.bool_]:
-    """Tell whether the right eye, the left eye and the mouth are seen well enough.
+    """Return whether the right eye, the left eye and the mouth are seen well enough.
 
     Args:
         visibility: (68,) probability, or truth, of each landmark being seen.

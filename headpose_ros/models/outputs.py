@@ -198,7 +198,7 @@ def map_deviation(log_maps: Tensor) -> Tensor:
 
 
 def near(points: Tensor, maps: Tensor, radius: float) -> Tensor:
-    """Tell which cells of maps lie near points, along both axes.
+    """Return which cells of maps lie near points, along both axes.
 
     Args:
         points: (B, N, 2) in [0, 1].

@@ -48,7 +48,7 @@ class WeightsFile:
 
     @property
     def released(self) -> bool:
-        """Tell whether the weights came with this package."""
+        """Return whether the weights came with this package."""
         return self.path.parent == FOLDER
 
 

@@ -257,7 +257,7 @@ def _tensor(name: str, entry: Any, start: int) -> TensorInfo:
 
 
 def _are_counts(value: Any, most: int) -> bool:
-    """Tell whether this is a short list of whole numbers that a file can have."""
+    """Return whether this is a short list of whole numbers that a file can have."""
     return (
         isinstance(value, list)
         and len(value) <= most

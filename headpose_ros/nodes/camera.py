@@ -341,7 +341,7 @@ class _Outage:
         self._since: float | None = None
 
     def is_new(self) -> bool:
-        """Tell whether the device was there until now, rather than come for a moment."""
+        """Return whether the device was there until now, rather than come for a moment."""
         return self._pause == _FIRST_PAUSE
 
     def pause(self) -> float:
@@ -395,7 +395,7 @@ class _Pace:
         self._next = float('-inf')
 
     def due(self, now: float) -> bool:
-        """Tell whether the frame that came at `now` (seconds, steady) is published."""
+        """Return whether the frame that came at `now` (seconds, steady) is published."""
         # A quarter of a period early is in time: a device of about the wanted rate loses nothing.
         late = now - self._next
         if late < -0.25 * self._period:

@@ -60,7 +60,7 @@ class CameraView:
     quarter_turns: int = 0
 
     def contains(self, point: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
-        """Tell whether a (2,) px of an image of this shape lies in the region."""
+        """Return whether a (2,) px of an image of this shape lies in the region."""
         if self.region == CameraView.region:
             return True  # a face that leaves the image is followed as long as it is seen
         x0, y0, x1, y1 = self.pixels(shape)

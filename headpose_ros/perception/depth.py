@@ -18,7 +18,7 @@ _INNER = np.arange(GROUPS['jaw'].stop, len(mean_face()))
 _VISIBLE = 0.5
 #: Depth is read in squares that reach this many pixels from the landmark, for holes and noise.
 _REACH = 1
-#: So many landmarks must have a depth, ...
+#: This many landmarks must have a depth, ...
 _FEWEST = 12
 #: ... and this share of them must give the same size within this ratio, or something is in the way.
 _AGREEING, _AGREEMENT = 0.5, 0.05

@@ -59,12 +59,12 @@ def choose_device(name: str) -> Device:
 
 
 def has_gpu(files: Path = Path('/dev')) -> bool:
-    """Tell whether a GPU is in this machine, whether PyTorch can use it or not."""
+    """Return whether a GPU is in this machine, whether PyTorch can use it or not."""
     return any(any(files.glob(pattern)) for pattern in _GPU_FILES)
 
 
 def has_torch() -> bool:
-    """Tell whether PyTorch is installed, without importing it."""
+    """Return whether PyTorch is installed, without importing it."""
     return importlib.util.find_spec('torch') is not None
 
 

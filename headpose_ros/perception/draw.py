@@ -47,7 +47,7 @@ def draw_faces(
 
 
 def _is_somewhere(face: Face) -> bool:
-    """Tell whether a face can be drawn; written so that NaN fails."""
+    """Return whether a face can be drawn; written so that NaN fails."""
     places = np.concatenate([face.box, face.landmarks.ravel(), face.rotation.ravel()])
     return bool((np.abs(places) < _FARTHEST).all())
 

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 #: After a longer silence than this, s, an old velocity is worthless: the filter restarts.
 _LONGEST_GAP = 0.5
-#: So many measurements in a row that do not fit are no outliers: the head is there now.
+#: This many measurements in a row that do not fit are no outliers: the head is there now.
 _OUTLIERS_BELIEVED = 3
 #: An outlier is farther than this from what is expected, rad and as a share of the distance, ...
 _OUTLIER_ANGLE, _OUTLIER_DISTANCE = 0.5, 0.25

@@ -102,12 +102,12 @@ class _Frame:
 
 
 def is_jpeg(data: Data) -> bool:
-    """Tell whether data begin as a JPEG does."""
+    """Return whether data begin as a JPEG does."""
     return data[:3].tobytes() == _JPEG
 
 
 def is_png(data: Data) -> bool:
-    """Tell whether data begin as a PNG does."""
+    """Return whether data begin as a PNG does."""
     return data[:8].tobytes() == _PNG
 
 

@@ -31,7 +31,7 @@ class DriverPanel:
 
     Args:
         size: Width and height of the camera's pictures, px.
-        told: All events that were reported, times as in `draw`.
+        reported: All events that were reported, times as in `draw`.
         true: What really happened; empty for not known.
         seconds: Length of the drive.
         options: The limits.
@@ -40,14 +40,14 @@ class DriverPanel:
     def __init__(
         self,
         size: tuple[int, int],
-        told: Sequence[Span],
+        reported: Sequence[Span],
         true: Sequence[Span],
         seconds: float,
         options: DriverOptions,
     ) -> None:
-        self._size, self._told, self._true, self._seconds = size, told, true, seconds
+        self._size, self._reported, self._true, self._seconds = size, reported, true, seconds
         self._timers = timers(options)
-        self._lanes = kinds([*told, *true])
+        self._lanes = kinds([*reported, *true])
         self._rows = 2 if true else 1
         self._lanes_at = size[1] + 6
         high = self._lanes_at + len(self._lanes) * (_LANE + 4) + 24
@@ -112,7 +112,7 @@ class DriverPanel:
         """Write what happens now: as reported, and as it is."""
         left, y = self._size[0] + 16, 346
         for label, events, color in (
-            ('reported', [e for e in self._told if e.known <= time], _TOLD),
+            ('reported', [e for e in self._reported if e.known <= time], _TOLD),
             ('true', self._true, _TRUE),
         ):
             if label == 'true' and not self._true:
@@ -135,7 +135,7 @@ class DriverPanel:
             _write(draw, (104, top + _LANE / 2), kind.replace('_', ' '), 12, _FAINT, 'rm')
             draw.rectangle((self._x(0), top, self._x(self._seconds), top + _LANE), _RAISED)
             half = _LANE / self._rows
-            rows = ((self._true, top, _TRUE), (self._told, top + _LANE - half, _TOLD))
+            rows = ((self._true, top, _TRUE), (self._reported, top + _LANE - half, _TOLD))
             for events, place, color in rows:
                 for event in (e for e in events if e.kind == kind):
                     end = max(self._x(event.end), self._x(event.onset) + 3)

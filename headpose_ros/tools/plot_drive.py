@@ -18,7 +18,7 @@ from headpose_ros.tools.plot import save_figure
 
 Array = NDArray[np.float64]
 
-TOLD, TRUE = '#2563c9', '#2b2b2b'
+REPORTED, TRUE = '#2563c9', '#2b2b2b'
 _WIDTH, _PANEL, _LANE = 12.0, 1.45, 0.3  # inches
 
 
@@ -128,7 +128,7 @@ def _draw_lanes(axes: Axes, lanes: list[str], drive: Drive, truth: Truth | None)
     for lane, kind in enumerate(lanes):
         for events, place, color in (
             (truth.events if truth else (), lane - 0.36, TRUE),
-            (drive.events, lane + 0.02, TOLD),
+            (drive.events, lane + 0.02, REPORTED),
         ):
             for event in events:
                 if event.kind == kind:
@@ -136,10 +136,10 @@ def _draw_lanes(axes: Axes, lanes: list[str], drive: Drive, truth: Truth | None)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
     axes.set_yticks(range(len(lanes)), [kind.replace('_', ' ') for kind in lanes])
     axes.grid(axis='x', alpha=0.25)
-    axes.plot([], [], 's', color=TOLD, label='reported')
+    axes.plot([], [], 's', color=REPORTED, label='reported')
     if truth is not None:
         axes.plot([], [], 's', color=TRUE, label='true')
-    axes.plot([], [], 's', markerfacecolor='white', color=TOLD, label='reported, then lost')
+    axes.plot([], [], 's', markerfacecolor='white', color=REPORTED, label='reported, then lost')
     axes.legend(loc='lower left', bbox_to_anchor=(0, 1), ncols=3, fontsize='small', frameon=False)
 
 

@@ -74,7 +74,7 @@ class Rate:
         return sum(now - then < _RATE_WINDOW for then in list(self._times)) / _RATE_WINDOW
 
     def silent(self, now: float) -> bool:
-        """Tell whether nothing came for a while."""
+        """Return whether nothing came for a while."""
         return not self._times or now - self._times[-1] > _SILENCE
 
 
@@ -202,7 +202,7 @@ class Viewer(GuardedNode):
             self._add_sample(seconds(state.header.stamp), 'driver', _driver_sample(state))
 
     def _take_diagnostics(self, array: DiagnosticArray) -> None:
-        """Keep the newest statuses; those that were not heard of for longest make room."""
+        """Keep the newest statuses; those without news for the longest time make room."""
         with self._lock:
             for status in array.status[:_MOST_STATUSES]:
                 name = _text(status.name)

@@ -127,7 +127,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_own_name(header: str, host: str) -> bool:
-    """Tell whether a client reached the server by an address, and not by somebody's name for it.
+    """Return whether a client reached the server by an address, and not by somebody's name for it.
 
     A site may let its own name point to this machine, and its page then asks as if it was ours:
     only the name that the browser sends tells them apart.

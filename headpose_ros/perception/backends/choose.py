@@ -148,7 +148,7 @@ class Fallbacks:
 
     @property
     def degraded(self) -> bool:
-        """Tell whether something that was asked for, or would be faster, does not work here."""
+        """Return whether something that was asked for, or would be faster, does not work here."""
         return bool(self._missing)
 
 

@@ -256,5 +256,5 @@ class _CalibrationReader:
 
 
 def _is_finite_number(value: Any) -> bool:
-    """Tell whether a YAML value is a number other than NaN and infinity."""
+    """Return whether a YAML value is a number other than NaN and infinity."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -15,7 +15,7 @@ _ENCODINGS = {'16UC1': ('u2', 1e-3), '32FC1': ('f4', 1.0)}
 #: Metres within which the middle of all distances of a depth camera lies: nearer and farther ones
 #: are in another unit than the encoding's.
 _NEAREST, _FARTHEST = 0.05, 100.0
-#: So many rows and columns of pixels are looked at for that.
+#: Rows and columns of pixels that are examined for that.
 _SAMPLES = 64
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-#: Of so many bytes at most the digest is taken: about 64 by 64 samples, in microseconds. A sensor
+#: The digest is taken of this many bytes at most: about 64 by 64 samples, in microseconds. A sensor
 #: has noise in every pixel, and a face that moves covers many of these.
 _SAMPLES = 4096
 

@@ -109,7 +109,7 @@ def is_face_frame(name: str) -> bool:
 
 
 def listen(node: Node) -> Transforms:
-    """Return the transforms that a node hears from now on."""
+    """Return the transforms that a node receives from now on."""
     try:
         import tf2_ros
     except ImportError as error:

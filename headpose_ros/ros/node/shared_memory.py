@@ -24,7 +24,7 @@ def abandoned_segments(folder: Path = _FOLDER) -> list[Path]:
 
 
 def _is_free(lock: Path) -> bool:
-    """Tell whether nobody holds a lock; one that is missing or another user's counts as held."""
+    """Return whether nobody holds a lock; one that is missing or another user's counts as held."""
     try:
         with lock.open('rb') as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -223,7 +223,7 @@ def _check_image(file: Path) -> None:
 
 
 def _is_cut_short(data: bytes) -> bool:
-    """Tell whether a JPEG or PNG lacks its end, which OpenCV would fill with grey."""
+    """Return whether a JPEG or PNG lacks its end, which OpenCV would fill with grey."""
     if data.startswith(_JPEG_START):
         # A thumbnail in the header has an end too; none lies between the last scan and its end.
         return data.rfind(_JPEG_END) < max(data.rfind(_JPEG_SCAN), 0)
