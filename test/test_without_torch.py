@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from headpose_ros.errors import HeadposeError
 from headpose_ros.extras import INSTALL_TORCH, how_to_get, needed_by
+from headpose_ros.models.released import FOLDER
 from headpose_ros.perception import device
 from headpose_ros.perception.device import DeviceError, choose_device, has_gpu
 from headpose_ros.sources.photograph import photograph
@@ -109,7 +111,7 @@ except HeadposeError as error:
 
 def test_weights_without_an_onnx_file_say_what_to_install(tmp_path):
     path = tmp_path / 'mine.safetensors'
-    path.write_bytes(b'anything')
+    shutil.copy(FOLDER / 'mnn_lite_free.safetensors', path)
     told = python(HIDDEN, path, 'auto')
     assert 'weights without an .onnx file beside them need PyTorch' in told
     assert INSTALL_TORCH in told
