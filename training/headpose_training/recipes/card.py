@@ -42,7 +42,7 @@ def describe(recipe: Recipe, stages: Sequence[Stage]) -> dict[str, Any]:
         'recipe_sha256': recipe.digest,
         'stages': {stage.key: stage.identity for stage in stages},
         'machine': _machine(),
-        'machine_hours': {k: round(h, 2) for k, h in {**hours, 'all': sum(hours.values())}.items()},
+        'machine_hours': {k: round(h, 4) for k, h in {**hours, 'all': sum(hours.values())}.items()},
         'made_by': f'headpose_ros {__version__}',
         **({'remark': recipe.remark} if recipe.remark else {}),
     }
