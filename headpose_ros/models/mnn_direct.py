@@ -21,7 +21,12 @@ from headpose_ros.geometry.crop import LANDMARK_BOX_MARGIN
 from headpose_ros.geometry.face_shape import aligned_mean_face
 from headpose_ros.geometry.landmarks import COUNT
 from headpose_ros.models.mnn_lite import conv_norm, head, stage
-from headpose_ros.models.outputs import NetworkOutputs, mean_rotation, rotation_from_6d
+from headpose_ros.models.outputs import (
+    NetworkOutputs,
+    mean_rotation,
+    product,
+    rotation_from_6d,
+)
 
 #: Logarithms of what is usual, so that the heads begin near the truth: errors over the crop's side,
 #: angles in radians.
@@ -212,4 +217,4 @@ def covariance_of(raw: Tensor) -> Tensor:
     a, b, c = diagonal.unbind(1)
     p, q, r = below.unbind(1)
     factor = torch.stack([a, zero, zero, p, b, zero, q, r, c], dim=1).unflatten(1, (3, 3))
-    return factor @ factor.transpose(1, 2)
+    return product(factor, factor.transpose(1, 2))

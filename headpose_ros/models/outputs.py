@@ -70,6 +70,14 @@ def rotation_from_6d(raw: Tensor) -> Tensor:
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=2)
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return the matrix product of (B, M, K) and (B, K, N), in their own precision.
+
+    Under autocast `@` computes in half precision: too coarse for rotations and covariances.
+    """
+    return (left[..., :, :, None] * right[..., None, :, :]).sum(dim=-2)
+
+
 def mean_rotation(one: Tensor, other: Tensor) -> Tensor:
     """Return (B, 3, 3) rotations about midway between two (B, 3, 3) rotations.
 

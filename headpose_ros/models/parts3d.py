@@ -22,6 +22,7 @@ from headpose_ros.models.outputs import (
     gaussians,
     log_distribution,
     near,
+    product,
     visibility_of_peaks,
 )
 from headpose_ros.models.trunks import stride16_trunk
@@ -220,7 +221,7 @@ def rotation_onto(shape: Tensor, solid: Tensor) -> Tensor:
     Orthogonal Procrustes, whatever the scale and place of the points.
     """
     centred = solid - solid.mean(dim=1, keepdim=True)
-    left, _, right = torch.linalg.svd(centred.transpose(1, 2) @ shape)
+    left, _, right = torch.linalg.svd(product(centred.transpose(1, 2), shape[None]))
     signs = torch.ones_like(left[:, 0])
-    signs[:, 2] = torch.linalg.det(left @ right).sign()
-    return (left * signs[:, None]) @ right
+    signs[:, 2] = torch.linalg.det(product(left, right)).sign()
+    return product(left * signs[:, None], right)

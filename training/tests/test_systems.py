@@ -140,6 +140,43 @@ def test_overfits_32_faces(name, faces, monkeypatch):
     assert nme <= case.nme
 
 
+def half_precision(system=None):
+    return torch.autocast('cpu', torch.bfloat16)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_half_precision_stays_within_the_network(name, faces, monkeypatch):
+    case = CASES[name]
+    system = case.make(**case.arguments)
+    batch = batch_of(faces[:4], system.spec)
+    monkeypatch.setattr(System, '_precision', half_precision)
+    for phase in case.phases:
+        monkeypatch.setattr(System, 'phase', phase)
+        assert all(part.isfinite() for part in system.losses(batch).values())
+    system.eval()
+    with torch.no_grad(), half_precision():
+        rotation = system.network(batch['image']).rotation.double()
+    assert (rotation @ rotation.transpose(1, 2) - torch.eye(3)).abs().max() < 1e-5
+
+
+def test_losses_are_computed_in_single_precision(faces, monkeypatch):
+    system = HopenetSystem('resnet18', 32)
+    within = []
+
+    def losses(batch):
+        within.append(torch.is_autocast_enabled('cpu'))
+        return {'none': torch.zeros(())}
+
+    for name in ('log', 'log_dict'):
+        monkeypatch.setattr(system, name, lambda *_, **__: None)
+    monkeypatch.setattr(system, 'losses', losses)
+    monkeypatch.setattr(System, 'current_epoch', 0)
+    monkeypatch.setattr(System, 'global_rank', 0)
+    with half_precision():
+        system.training_step({}, 0)
+    assert within == [False]
+
+
 def test_a_compiled_network_gives_what_the_plain_one_gives(faces, monkeypatch):
     real, asked = torch.compile, []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -128,7 +129,14 @@ class System(lightning.LightningModule):
     def run(self, images: Tensor) -> Any:
         """Return what the network's `entry` says of (B, 3, S, S) crops, in training."""
         step = self._compiled or getattr(self.network, self.entry)
-        return step(images.contiguous(memory_format=torch.channels_last))
+        with self._precision():
+            return step(images.contiguous(memory_format=torch.channels_last))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Return the context in which the network runs: autocast, where the trainer has it."""
+        if self._trainer is None:
+            return nullcontext()
+        return self._trainer.precision_plugin.forward_context()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted parts of the current phase's loss; their sum is minimised."""
@@ -139,7 +147,9 @@ class System(lightning.LightningModule):
         # Not once an epoch: Lightning leaves that hook out where a run is resumed.
         place = (run_seed(), self.current_epoch, index, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
-        parts = self.losses(batch)
+        # Rotations and their errors are too fine for half precision: only the network runs in it.
+        with torch.autocast(self.device.type, enabled=False):
+            parts = self.losses(batch)
         total = torch.stack(list(parts.values())).sum()
         self.log_dict({f'train/{name}': value for name, value in parts.items()})
         self.log('train/loss', total, prog_bar=True)
