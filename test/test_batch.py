@@ -388,7 +388,7 @@ def test_killed_processes_leave_the_same_tables(fleet, undisturbed, kills, tmp_p
     def children() -> list[int]:
         return [process.pid for process in multiprocessing.active_children()]
 
-    with kills.Killer(children, kills=3, pause=1.0) as killer:
+    with kills.Killer(children, kills=3, pause=0.25) as killer:
         report = kills.work([str(fleet)], tmp_path, lambda task: Processes(task, 2))
     assert killer.killed
     assert (report.finished, report.failed) == (5, {})
