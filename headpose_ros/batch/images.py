@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -232,12 +233,8 @@ def _message(data: bytes, kind: str) -> Any:
         raise HeadposeError(f'a damaged {kind}: {error or type(error).__name__}') from error
 
 
+@lru_cache(maxsize=1)
 def _types() -> Any:
     from rosbags.typesys import Stores, get_typestore
 
-    if not _STORE:
-        _STORE.append(get_typestore(Stores.ROS2_HUMBLE))
-    return _STORE[0]
-
-
-_STORE: list[Any] = []
+    return get_typestore(Stores.ROS2_HUMBLE)

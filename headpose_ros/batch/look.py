@@ -9,16 +9,13 @@ from functools import lru_cache
 
 from headpose_ros.batch.images import Image
 from headpose_ros.batch.options import BatchOptions
-from headpose_ros.driver_monitoring.signals.cover import shows_nothing
+from headpose_ros.driver_monitoring.signals.cover import PERIOD, shows_nothing
 from headpose_ros.errors import HeadposeError
 from headpose_ros.models.released import find_weights
 from headpose_ros.perception.analyze import Analyzer, load_analyzer
 from headpose_ros.perception.faces import Face
 from headpose_ros.perception.threads import limit_cpu_threads
 from headpose_ros.perception.tracking import TrackingOptions
-
-#: Images are looked at for a cover so often, s of their stamps; as the driver node does.
-_COVER_PERIOD = 0.2
 
 
 @dataclass(frozen=True)
@@ -111,6 +108,6 @@ class _Cover:
         self._covered: bool | None = None
 
     def of(self, picture: Image) -> bool | None:
-        if not 0.0 <= picture.stamp - self._stamp < _COVER_PERIOD:
+        if not 0.0 <= picture.stamp - self._stamp < PERIOD:
             self._stamp, self._covered = picture.stamp, shows_nothing(picture.pixels)
         return self._covered

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+#: The images of a camera are examined this often, s of their stamps.
+PERIOD = 0.2
 #: About this many pixels on each side are examined.
 _SAMPLES = 64
 #: A picture of less detail than this, in grey levels, shows nothing: it is about the noise of a

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from sensor_msgs.msg import Image
 
-from headpose_ros.driver_monitoring.signals.cover import shows_nothing
+from headpose_ros.driver_monitoring.signals.cover import PERIOD, shows_nothing
 from headpose_ros.errors import HeadposeError
 from headpose_ros.ros.input.images import decode
 from headpose_ros.ros.input.still import StillPicture
-
-#: Images are examined this often, s of their stamps.
-_PERIOD = 0.2
 
 
 class PictureCheck:
@@ -30,7 +27,7 @@ class PictureCheck:
         Raises:
             HeadposeError: It cannot be decoded; nothing is known then.
         """
-        if self._covered is not None and 0 <= stamp - self._covered[0] < _PERIOD:
+        if self._covered is not None and 0 <= stamp - self._covered[0] < PERIOD:
             return
         self._still.update(stamp, image)
         try:
